@@ -1,0 +1,69 @@
+import type { z } from 'zod'
+import * as api from './api.ts'
+import * as m from './messages.ts'
+
+/** A NATS subject together with the only message allowed on it. */
+export type Channel<T> = { readonly subject: string; readonly schema: z.ZodType<T> }
+
+/** A subject that is answered. */
+export type RequestChannel<Q, A> = {
+  readonly subject: string
+  readonly request: z.ZodType<Q>
+  readonly reply: z.ZodType<A>
+}
+
+const channel = <T>(subject: string, schema: z.ZodType<T>): Channel<T> => ({ subject, schema })
+
+const requestChannel = <Q, A>(
+  subject: string,
+  request: z.ZodType<Q>,
+  reply: z.ZodType<A>,
+): RequestChannel<Q, A> => ({ subject, request, reply })
+
+// Every message in the system travels on one of these. Read downwards: it is the life of a request.
+
+/** The NATS face of the API: client -> gateway. The reply inbox receives ApiEvents. */
+export const generate = (tenant: string): Channel<api.GenerateCall> =>
+  channel(`punica.v1.${tenant}.generate`, api.GenerateCall)
+export const abort = (tenant: string): Channel<api.AbortCall> =>
+  channel(`punica.v1.${tenant}.abort`, api.AbortCall)
+export const models = (tenant: string): RequestChannel<api.ModelsCall, api.ModelsReply> =>
+  requestChannel(`punica.v1.${tenant}.models`, api.ModelsCall, api.ModelsReply)
+
+/** gateway -> router leader */
+export const submit = (pool: string): RequestChannel<m.Task, m.SubmitReply> =>
+  requestChannel(`punica.pool.${pool}.submit`, m.Task, m.SubmitReply)
+export const cancel = (pool: string): Channel<m.CancelRequest> =>
+  channel(`punica.pool.${pool}.cancel`, m.CancelRequest)
+export const gatewayStatus = (pool: string): Channel<m.GatewayStatus> =>
+  channel(`punica.pool.${pool}.gateways`, m.GatewayStatus)
+
+/** router -> gpu-node */
+export const assign = (nodeId: string): RequestChannel<m.AssignRequest, m.AssignReply> =>
+  requestChannel(`punica.node.${nodeId}.assign`, m.AssignRequest, m.AssignReply)
+export const nodeCommand = (nodeId: string): Channel<m.NodeCommand> =>
+  channel(`punica.node.${nodeId}.command`, m.NodeCommand)
+
+/** gpu-node -> router (and whoever watches: control plane, cli) */
+export const nodeEvents = (pool: string): Channel<m.NodeEvent> =>
+  channel(`punica.pool.${pool}.nodes`, m.NodeEvent)
+
+/** gpu-node -> gateway */
+export const tokens = (gatewayId: string): Channel<m.TokenBatch> =>
+  channel(`punica.gateway.${gatewayId}.tokens`, m.TokenBatch)
+
+/** gateway -> gpu-node, after a gap */
+export const replay = (nodeId: string): RequestChannel<m.ReplayRequest, m.ReplayReply> =>
+  requestChannel(`punica.node.${nodeId}.replay`, m.ReplayRequest, m.ReplayReply)
+
+/** router -> gateway */
+export const gatewayEvents = (gatewayId: string): Channel<m.GatewayEvent> =>
+  channel(`punica.gateway.${gatewayId}.events`, m.GatewayEvent)
+
+/** router -> whoever watches */
+export const decisions = (pool: string): Channel<m.Decision> =>
+  channel(`punica.pool.${pool}.decisions`, m.Decision)
+
+/** gpu-node -> JetStream stream PUNICA_USAGE -> control plane */
+export const usage = (tenant: string): Channel<m.UsageEvent> =>
+  channel(`punica.usage.${tenant}`, m.UsageEvent)

@@ -1,0 +1,22 @@
+/** Bounds that more than one program must agree on. Each is an error code where it is exceeded. */
+export const limits = {
+  /** Ranks an adapter may have. */
+  maxRank: 256,
+  /** adapter_config.json of an upload. */
+  adapterConfigBytes: 64 * 1024,
+  /** adapter_model.safetensors of an upload. */
+  adapterWeightsBytes: 4 * 1024 ** 3,
+  /** The JSON header of a safetensors file. */
+  safetensorsHeaderBytes: 16 * 1024 ** 2,
+  /** A request body of the OpenAI API, and of its NATS face. */
+  requestBodyBytes: 4 * 1024 ** 2,
+  /** One message between processes; nats-server's max_payload is set to it. */
+  messageBytes: 8 * 1024 ** 2,
+  /** Choices of one request (`n`). */
+  maxChoices: 16,
+  /** Stop strings of one request, and the length of each. */
+  maxStopStrings: 16,
+  maxStopStringLength: 256,
+  maxLogprobs: 20,
+  maxLogitBias: 1024,
+} as const

@@ -1,0 +1,286 @@
+import { z } from 'zod'
+import { WireError } from './errors.ts'
+import { limits } from './limits.ts'
+import { Digest, RequestId, Slug } from './names.ts'
+
+// What the processes behind the gateway say to each other. Text never crosses these messages: the
+// gateway tokenises, so everything behind it is numbers. channels.ts says who sends what to whom.
+
+const TokenId = z.int().nonnegative()
+const TimeMs = z.int().nonnegative()
+const Count = z.int().nonnegative()
+const NumBytes = z.int().nonnegative()
+
+/** The engine's sampling parameters; absent means the engine's default. */
+export const Sampling = z.strictObject({
+  temperature: z.number().min(0).max(2).optional(),
+  topK: z.int().min(0).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  minP: z.number().min(0).max(1).optional(),
+  repetitionPenalty: z.number().gt(0).max(2).optional(),
+  presencePenalty: z.number().min(-2).max(2).optional(),
+  frequencyPenalty: z.number().min(-2).max(2).optional(),
+  logitBias: z
+    .array(z.tuple([TokenId, z.number().min(-100).max(100)]))
+    .max(limits.maxLogitBias)
+    .optional(),
+  numLogprobs: z.int().min(0).max(limits.maxLogprobs).optional(),
+  seed: z.int().nonnegative(),
+})
+export type Sampling = z.infer<typeof Sampling>
+
+/** The files of an adapter in the object store; the adapter's own digest covers their digests. */
+export const AdapterFile = z.strictObject({
+  name: z.enum(['adapter_config.json', 'adapter_model.safetensors']),
+  digest: Digest,
+  sizeBytes: NumBytes,
+})
+export type AdapterFile = z.infer<typeof AdapterFile>
+
+/** All that the scheduler and a node need to know of an adapter version. */
+export const AdapterRef = z.strictObject({
+  digest: Digest,
+  rank: z.int().min(1).max(limits.maxRank),
+  sizeBytes: NumBytes,
+  files: z.array(AdapterFile).min(1).max(2),
+})
+export type AdapterRef = z.infer<typeof AdapterRef>
+
+/**
+ * One sequence to generate. After a move its gateway submits it again with the tokens received so
+ * far and the original arrival time; nothing else changes but `attempt`.
+ */
+export const Task = z.strictObject({
+  requestId: RequestId,
+  /** 0 at first, one more after each move. Messages about an older attempt are ignored. */
+  attempt: Count,
+  gatewayId: Slug,
+  tenant: Slug,
+  /** null: the base model alone. */
+  adapter: AdapterRef.nullable(),
+  /** Prompt, then what was generated before the move. */
+  tokens: z.array(TokenId).min(1),
+  numPromptTokens: z.int().positive(),
+  /** Counted from the end of the prompt. */
+  maxNewTokens: z.int().positive(),
+  stopTokens: z.array(TokenId).max(16),
+  ignoreEos: z.boolean(),
+  sampling: Sampling,
+  arrivalMs: TimeMs,
+  deadlineMs: TimeMs,
+})
+export type Task = z.infer<typeof Task>
+
+export const SubmitReply = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('queued') }),
+  z.strictObject({ type: z.literal('refused'), error: WireError }),
+])
+export type SubmitReply = z.infer<typeof SubmitReply>
+
+/** A client went away, a stop string was met, or the deadline has passed. */
+export const CancelRequest = z.strictObject({ requestId: RequestId, gatewayId: Slug })
+export type CancelRequest = z.infer<typeof CancelRequest>
+
+/** A node refuses an epoch older than the newest it has seen: that leader has been replaced. */
+const epoch = z.int().nonnegative()
+
+export const AssignRequest = z.strictObject({ epoch, task: Task })
+export type AssignRequest = z.infer<typeof AssignRequest>
+
+export const AssignReply = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('accepted') }),
+  z.strictObject({ type: z.literal('refused'), error: WireError }),
+])
+export type AssignReply = z.infer<typeof AssignReply>
+
+export const NodeCommand = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('cancel'), epoch, requestId: RequestId, attempt: Count }),
+  z.strictObject({ type: z.literal('evict'), epoch, requestId: RequestId, attempt: Count }),
+])
+export type NodeCommand = z.infer<typeof NodeCommand>
+
+export const NodeState = z.enum(['starting', 'ready', 'draining', 'failed'])
+export type NodeState = z.infer<typeof NodeState>
+
+export const NodeHardware = z.strictObject({
+  backend: z.enum(['cpu', 'cuda']),
+  description: z.string().max(512),
+  memoryBytes: NumBytes,
+})
+export type NodeHardware = z.infer<typeof NodeHardware>
+
+/** Where an adapter's bytes are on a node, best tier first. */
+export const AdapterTier = z.enum(['device', 'host', 'disk'])
+export type AdapterTier = z.infer<typeof AdapterTier>
+
+/** What a node says of itself, several times a second. */
+export const NodeStatus = z.strictObject({
+  nodeId: Slug,
+  pool: Slug,
+  /** New at each start of the process: a node that restarted runs nothing of what it ran. */
+  incarnation: z.string().max(64),
+  state: NodeState,
+  /** Why, where the state is `failed`. */
+  reason: z.string().max(1024).optional(),
+  timeMs: TimeMs,
+  baseModel: z.string().max(128),
+  hardware: NodeHardware,
+  maxBatchSize: z.int().positive(),
+  maxContext: z.int().positive(),
+  pageSize: z.int().positive(),
+  pageBytes: z.int().positive(),
+  /** Slots of the pool that KV pages and adapters share. */
+  numPages: Count,
+  /** Free, or held by nothing that a request needs (cached prefixes, idle adapters). */
+  freePages: Count,
+  kvPages: Count,
+  adapterPages: Count,
+  /** Every request assigned and not ended, waiting for its adapter or running. */
+  requests: z.array(z.strictObject({ requestId: RequestId, attempt: Count })).max(4096),
+  adapters: z
+    .array(
+      z.strictObject({ digest: Digest, tier: AdapterTier, sizeBytes: NumBytes, requests: Count }),
+    )
+    .max(4096),
+  /** Since the start of the process. */
+  counters: z.strictObject({
+    steps: Count,
+    promptTokens: Count,
+    generatedTokens: Count,
+    /** Most distinct adapters that one step has held. */
+    maxAdaptersInBatch: Count,
+    /** Adapters in the newest step. */
+    adaptersInBatch: Count,
+    /** Sequences in the newest step. */
+    batchSize: Count,
+    stepMs: z.number().nonnegative(),
+  }),
+})
+export type NodeStatus = z.infer<typeof NodeStatus>
+
+export const EndReason = z.enum(['stop', 'length', 'cancelled', 'evicted', 'error'])
+export type EndReason = z.infer<typeof EndReason>
+
+/** What nodes tell the router. */
+export const NodeEvent = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('status'), status: NodeStatus }),
+  z.strictObject({
+    type: z.literal('ended'),
+    nodeId: Slug,
+    requestId: RequestId,
+    attempt: Count,
+    reason: EndReason,
+    /** For `evicted`: no KV page was left. */
+    byPressure: z.boolean(),
+  }),
+  /** A clean stop: everything it ran has been evicted. */
+  z.strictObject({ type: z.literal('leaving'), nodeId: Slug }),
+])
+export type NodeEvent = z.infer<typeof NodeEvent>
+
+export const TokenLogprobs = z.strictObject({
+  logprob: z.number(),
+  top: z.array(z.strictObject({ token: TokenId, logprob: z.number() })).max(limits.maxLogprobs),
+})
+export type TokenLogprobs = z.infer<typeof TokenLogprobs>
+
+/**
+ * What one step made for the requests of one gateway. `seq` counts the batches from this node
+ * (this incarnation) to this gateway, from 1, so that a gap is seen; a batch without tokens or
+ * ends is a heartbeat that carries the newest `seq` and is not itself numbered.
+ */
+export const TokenBatch = z.strictObject({
+  nodeId: Slug,
+  incarnation: z.string().max(64),
+  seq: Count,
+  /** Of the step: all gateways' sequences and distinct adapters. */
+  batchSize: Count,
+  numAdapters: Count,
+  tokens: z.array(
+    z.strictObject({
+      requestId: RequestId,
+      attempt: Count,
+      /** 0-based among the generated tokens of the request, over all attempts. */
+      index: Count,
+      token: TokenId,
+      logprobs: TokenLogprobs.optional(),
+    }),
+  ),
+  ends: z.array(
+    z.strictObject({
+      requestId: RequestId,
+      attempt: Count,
+      reason: EndReason,
+      /** Generated tokens over all attempts: the stream is complete when it has this many. */
+      numTokens: Count,
+      error: WireError.optional(),
+    }),
+  ),
+})
+export type TokenBatch = z.infer<typeof TokenBatch>
+
+/** Asks a node for batches that did not arrive. */
+export const ReplayRequest = z.strictObject({
+  gatewayId: Slug,
+  incarnation: z.string().max(64),
+  fromSeq: Count,
+  toSeq: Count,
+})
+export type ReplayRequest = z.infer<typeof ReplayRequest>
+
+export const ReplayReply = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('batches'), batches: z.array(TokenBatch) }),
+  /** No longer kept: the gateway takes what it misses as interrupted. */
+  z.strictObject({ type: z.literal('gone') }),
+])
+export type ReplayReply = z.infer<typeof ReplayReply>
+
+/** What the router tells a gateway of its requests. */
+export const GatewayEvent = z.discriminatedUnion('type', [
+  /** Its node is lost: submit it again from the last token received. */
+  z.strictObject({ type: z.literal('interrupted'), requestId: RequestId, attempt: Count }),
+  z.strictObject({
+    type: z.literal('rejected'),
+    requestId: RequestId,
+    attempt: Count,
+    error: WireError,
+  }),
+])
+export type GatewayEvent = z.infer<typeof GatewayEvent>
+
+/** A gateway's sign of life; the requests of a gateway that is lost are cancelled. */
+export const GatewayStatus = z.strictObject({
+  gatewayId: Slug,
+  requests: Count,
+  leaving: z.boolean(),
+})
+export type GatewayStatus = z.infer<typeof GatewayStatus>
+
+/** One decision of the scheduler, in words and numbers. */
+export const Decision = z.strictObject({
+  seq: Count,
+  timeMs: TimeMs,
+  pool: Slug,
+  kind: z.enum(['place', 'queue', 'evict', 'move', 'refuse', 'cancel', 'interrupt', 'scale']),
+  requestId: RequestId.optional(),
+  tenant: Slug.optional(),
+  nodeId: Slug.optional(),
+  reason: z.string().max(256),
+})
+export type Decision = z.infer<typeof Decision>
+
+/** Tokens to be paid for; the message id makes a repeated publication harmless. */
+export const UsageEvent = z.strictObject({
+  requestId: RequestId,
+  tenant: Slug,
+  /** null: the base model alone. */
+  adapterDigest: Digest.nullable(),
+  pool: Slug,
+  nodeId: Slug,
+  timeMs: TimeMs,
+  promptTokens: Count,
+  /** Generated tokens [fromIndex, toIndex). */
+  fromIndex: Count,
+  toIndex: Count,
+})
+export type UsageEvent = z.infer<typeof UsageEvent>

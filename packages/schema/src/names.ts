@@ -1,0 +1,23 @@
+import { z } from 'zod'
+
+/** A name that may stand in a URL, a NATS subject and a key: tenants, pools, nodes, gateways. */
+export const Slug = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1 to 63 of a-z, 0-9 and inner hyphens')
+export type Slug = z.infer<typeof Slug>
+
+/** The name of an adapter or base model inside its tenant. */
+export const ModelName = z
+  .string()
+  .regex(
+    /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?$/,
+    'must be 1 to 96 of a-z, 0-9 and inner dots, hyphens and underscores',
+  )
+export type ModelName = z.infer<typeof ModelName>
+
+/** sha256 in lower-case hex: the identity of everything below the catalog. */
+export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be a sha256 in lower-case hex')
+export type Digest = z.infer<typeof Digest>
+
+export const RequestId = z.string().min(1).max(64)
+export type RequestId = z.infer<typeof RequestId>

@@ -1,0 +1,80 @@
+import { z } from 'zod'
+import { limits } from './limits.ts'
+import { AdapterFile } from './messages.ts'
+import { Digest, ModelName, Slug } from './names.ts'
+
+// The catalog: what may be served to whom, projected from Postgres into the NATS KV bucket
+// `punica_catalog`. The data plane watches it and never asks a database.
+
+const Version = z.strictObject({
+  version: z.int().positive(),
+  digest: Digest,
+  rank: z.int().min(1).max(limits.maxRank),
+  sizeBytes: z.int().nonnegative(),
+  files: z.array(AdapterFile).min(1).max(2),
+  /** Share of the traffic to the bare name; 0: only by `name@version`. */
+  weight: z.number().min(0).max(1),
+})
+
+export const TenantRecord = z.strictObject({
+  slug: Slug,
+  suspended: z.boolean(),
+  /** Share among tenants when requests queue. */
+  weight: z.number().positive(),
+  /** null: no limit beside the pool's. */
+  maxConcurrentRequests: z.int().positive().nullable(),
+  maxTokensPerMinute: z.int().positive().nullable(),
+})
+export type TenantRecord = z.infer<typeof TenantRecord>
+
+export const ApiKeyRecord = z.strictObject({
+  /** The public part of the key, by which it is found. */
+  prefix: z.string(),
+  /** sha256 of the whole key, hex. The key has 256 random bits, so a slow hash adds nothing. */
+  hash: Digest,
+  tenant: Slug,
+  scopes: z.array(z.enum(['generate', 'admin'])),
+  expiresAtMs: z.int().nonnegative().nullable(),
+})
+export type ApiKeyRecord = z.infer<typeof ApiKeyRecord>
+
+export const BaseModelRecord = z.strictObject({
+  name: ModelName,
+  pool: Slug,
+  maxContext: z.int().positive(),
+})
+export type BaseModelRecord = z.infer<typeof BaseModelRecord>
+
+export const AdapterRecord = z.strictObject({
+  tenant: Slug,
+  name: ModelName,
+  baseModel: ModelName,
+  createdAtMs: z.int().nonnegative(),
+  /** Servable versions, oldest first. */
+  versions: z.array(Version).max(64),
+  /** Other tenants that may use it. */
+  grants: z.array(Slug).max(4096),
+})
+export type AdapterRecord = z.infer<typeof AdapterRecord>
+
+/** A kind of record in a KV bucket: its key prefix and its schema. */
+export type RecordKind<T> = {
+  readonly bucket: string
+  readonly prefix: string
+  readonly schema: z.ZodType<T>
+}
+
+const kind = <T>(prefix: string, schema: z.ZodType<T>): RecordKind<T> => ({
+  bucket: 'punica_catalog',
+  prefix,
+  schema,
+})
+
+export const tenantRecords = kind('tenant', TenantRecord) //        key: slug
+export const apiKeyRecords = kind('key', ApiKeyRecord) //           key: prefix
+export const baseModelRecords = kind('base', BaseModelRecord) //    key: name
+export const adapterRecords = kind('adapter', AdapterRecord) //     key: tenant.name
+
+export const catalogBucket = 'punica_catalog'
+export const usageStream = 'PUNICA_USAGE'
+export const objectBucket = 'punica_objects'

@@ -1,0 +1,3 @@
+export { type Logger, pino } from 'pino'
+export { createMetrics, type Metrics } from './metrics.ts'
+export { type Context, run } from './run.ts'

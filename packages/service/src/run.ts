@@ -1,0 +1,74 @@
+import { type Logger, pino } from 'pino'
+import { z } from 'zod'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { serveStatus } from './status.ts'
+
+export type Context<C> = {
+  config: C
+  log: Logger
+  metrics: Metrics
+  signal: AbortSignal
+  /**
+   * Says that the service does its work now, with what a launcher may want to know (its port). A
+   * parent that opened an IPC channel receives it as `{ type: 'ready', name, ... }`.
+   */
+  ready(facts?: Record<string, unknown>): void
+}
+
+/** Settings that every service has beside its own. */
+const Common = z.object({
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Where /metrics, /health and /ready are served; absent: not served. */
+  STATUS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  STATUS_HOST: z.string().default('127.0.0.1'),
+})
+
+/**
+ * The life of a service: parse the environment, run until told to stop, exit non-zero on a crash.
+ * This is the only code in the repository that reads `process.env` or handles signals. A second
+ * signal ends the process at once.
+ */
+export const run = async <S extends z.ZodType>(
+  name: string,
+  Config: S,
+  main: (context: Context<z.output<S>>) => Promise<void>,
+): Promise<void> => {
+  const common = Common.safeParse(process.env)
+  const config = Config.safeParse(process.env)
+  const log = pino({ name, level: common.data?.LOG_LEVEL ?? 'info' })
+  const issues = [...(common.error?.issues ?? []), ...(config.error?.issues ?? [])]
+  if (!common.success || !config.success) {
+    log.fatal(
+      { issues: issues.map((i) => `${i.path.join('.')}: ${i.message}`) },
+      'settings refused',
+    )
+    process.exitCode = 2
+    return
+  }
+
+  const stop = new AbortController()
+  for (const kill of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(kill, () => {
+      stop.abort()
+      process.once(kill, () => process.exit(130))
+    })
+  }
+  const metrics = createMetrics(name)
+  const status = { ready: false }
+  const { STATUS_PORT: port, STATUS_HOST: host } = common.data
+  const server = port === undefined ? null : await serveStatus({ host, port, metrics, status })
+  const ready = (facts: Record<string, unknown> = {}): void => {
+    status.ready = true
+    log.info(facts, 'ready')
+    process.send?.({ type: 'ready', name, statusPort: server?.port, ...facts })
+  }
+  try {
+    await main({ config: config.data, log, metrics, signal: stop.signal, ready })
+    log.info('stopped')
+  } catch (err) {
+    log.fatal({ err }, 'crashed')
+    process.exitCode = 1
+  } finally {
+    await server?.close()
+  }
+}
