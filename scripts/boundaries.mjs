@@ -83,9 +83,25 @@ const problemsOf = (path) => {
   ]
 }
 
+/** Error codes without a paragraph in docs/failures.md, and paragraphs without a code. */
+const failuresProblems = () => {
+  const table = readFileSync('packages/schema/src/errors.ts', 'utf8')
+  const codes = [...table.matchAll(/^ {2}(\w+): \{\s*httpStatus/gm)].map((match) => match[1])
+  const text = readFileSync('docs/failures.md', 'utf8')
+  const documented = [...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1])
+  return [
+    ...codes
+      .filter((code) => !documented.includes(code))
+      .map((code) => `docs/failures.md: no paragraph on error code ${code}`),
+    ...documented
+      .filter((code) => !codes.includes(code))
+      .map((code) => `docs/failures.md: ${code} is no error code`),
+  ]
+}
+
 /** Prints every breach; true when there is none. */
 export const boundaries = () => {
-  const problems = sources().flatMap(problemsOf)
+  const problems = [...sources().flatMap(problemsOf), ...failuresProblems()]
   for (const problem of problems) console.error(problem)
   return problems.length === 0
 }

@@ -43,6 +43,7 @@ export const run = async <S extends z.ZodType>(
       'settings refused',
     )
     process.exitCode = 2
+    leaveParent()
     return
   }
 
@@ -53,6 +54,8 @@ export const run = async <S extends z.ZodType>(
       process.once(kill, () => process.exit(130))
     })
   }
+  // A launcher that is killed takes its services along: nothing of `punica up` stays behind.
+  process.once('disconnect', () => stop.abort())
   const metrics = createMetrics(name)
   const status = { ready: false }
   const { STATUS_PORT: port, STATUS_HOST: host } = common.data
@@ -70,5 +73,11 @@ export const run = async <S extends z.ZodType>(
     process.exitCode = 1
   } finally {
     await server?.close()
+    leaveParent()
   }
+}
+
+/** An open IPC channel would keep a finished process alive. */
+const leaveParent = (): void => {
+  if (process.connected) process.disconnect()
 }

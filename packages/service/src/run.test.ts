@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const fixture = fileURLToPath(new URL('./testing/fixture-service.ts', import.meta.url))
+
+type Started = { child: ChildProcess; output: () => string; exitCode: () => Promise<number> }
+
+const start = (env: Record<string, string>): Started => {
+  const child = spawn(process.execPath, ['--import', 'tsx', fixture], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  const over = Promise.all([once(child, 'exit'), once(child.stdout, 'end')])
+  return { child, output: () => text, exitCode: async () => (await over)[0][0] }
+}
+
+test('a service reports ready with its facts, serves its status, and stops on SIGTERM', async () => {
+  const { child, output, exitCode } = start({ GREETING: 'hello', STATUS_PORT: '0' })
+  const [message] = await once(child, 'message')
+  expect(message).toMatchObject({ type: 'ready', name: 'fixture', greeting: 'hello' })
+  const base = `http://127.0.0.1:${message.statusPort}`
+  expect(await (await fetch(`${base}/ready`)).text()).toBe('ready\n')
+  expect((await fetch(`${base}/health`)).status).toBe(200)
+  expect(await (await fetch(`${base}/metrics`)).text()).toContain('service="fixture"')
+  expect((await fetch(`${base}/other`)).status).toBe(404)
+  child.kill('SIGTERM')
+  expect(await exitCode()).toBe(0)
+  expect(output()).toContain('stopped')
+})
+
+test('refused settings are named and the exit code is 2', async () => {
+  const { output, exitCode } = start({ STATUS_PORT: 'many' })
+  expect(await exitCode()).toBe(2)
+  expect(output()).toContain('GREETING')
+  expect(output()).toContain('STATUS_PORT')
+})
+
+test('a crash is logged with its error and the exit code is 1', async () => {
+  const { output, exitCode } = start({ GREETING: 'hello', CRASH: 'yes' })
+  expect(await exitCode()).toBe(1)
+  expect(output()).toContain('told to crash')
+})
+
+test('a service whose parent is gone stops by itself', async () => {
+  const { child, exitCode } = start({ GREETING: 'hello' })
+  await once(child, 'message')
+  child.disconnect()
+  expect(await exitCode()).toBe(0)
+})
