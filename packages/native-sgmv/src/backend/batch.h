@@ -39,9 +39,12 @@ struct TokenLogprob {
 };
 
 struct Sample {
+  // false: the logits of this row are not finite and no token was chosen. Weights of one tenant can
+  // do that; the other rows are none the worse for it.
+  bool is_valid = true;
   int32_t token = 0;
   float logprob = 0;              // set when num_logprobs >= 0
-  std::vector<TokenLogprob> top;  // num_logprobs entries, most likely first
+  std::vector<TokenLogprob> top{};  // num_logprobs entries, most likely first
 };
 
 // The rows of one step: prefill chunks and decode rows together, sorted by adapter, so that each

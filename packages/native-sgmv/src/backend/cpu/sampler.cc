@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 
 #include "backend/philox.h"
 
@@ -155,7 +154,7 @@ Sample sample(std::span<const float> raw_logits, const SampleRow& row, SamplerSc
   const SamplingParams& p = *row.params;
   const int size = static_cast<int>(raw_logits.size());
   const Summary raw = kernels.summarize(raw_logits.data(), size);
-  if (!raw.all_finite) throw std::runtime_error("non-finite logits");
+  if (!raw.all_finite) return {.is_valid = false};
 
   std::span<const float> logits = raw_logits;
   float max = raw.max;

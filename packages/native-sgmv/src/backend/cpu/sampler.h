@@ -36,8 +36,8 @@ struct SamplerScratch {
 // those at least min_p times as likely as the likeliest. Among the kept, sorted by (probability
 // descending, token ascending), Philox(seed, position) chooses by inverse CDF.
 //
-// Log-probabilities are of the raw logits. Throws std::runtime_error("non-finite logits") if any of
-// these is NaN or infinite.
+// Log-probabilities are of the raw logits. Where any of these is NaN or infinite, the sample is not
+// valid.
 Sample sample(std::span<const float> logits, const SampleRow& row, SamplerScratch& scratch,
               const Kernels& kernels);
 

@@ -1,0 +1,47 @@
+import {
+  checkBoolean,
+  checkInteger,
+  checkOneOf,
+  checkString,
+  type Field,
+  maxInt32,
+  refuse,
+} from './checks.ts'
+import type { NativeOptions } from './native.ts'
+import type { EngineOptions } from './types.ts'
+
+const option = (name: string): Field => ({ code: 'invalid_options', name })
+
+/** Fills in the defaults. Throws EngineError `invalid_options` naming the option and its limits. */
+export const toNativeOptions = (options: EngineOptions): NativeOptions => {
+  const {
+    modelFolder,
+    backend = 'cpu',
+    randomWeights = false,
+    numThreads = 0,
+    compute = 'f32',
+    maxBatchSize = 32,
+    maxStepTokens = 512,
+    poolBytes,
+    hostAdapterBytes = 1024 ** 3,
+    maxWaiting = 1024,
+  } = options
+  if (modelFolder === '') refuse(option('modelFolder'), modelFolder, 'a folder with config.json')
+  const size = (name: string, value: number): number =>
+    checkInteger(option(name), value, [1, Number.MAX_SAFE_INTEGER])
+  const count = (name: string, value: number): number =>
+    checkInteger(option(name), value, [1, maxInt32])
+
+  return {
+    modelFolder: checkString(option('modelFolder'), modelFolder),
+    backend: checkOneOf(option('backend'), backend, ['cpu', 'cuda']),
+    randomWeights: checkBoolean(option('randomWeights'), randomWeights),
+    numThreads: checkInteger(option('numThreads'), numThreads, [0, 1024]),
+    compute: checkOneOf(option('compute'), compute, ['f32', 'bf16']),
+    maxBatchSize: count('maxBatchSize', maxBatchSize),
+    maxStepTokens: count('maxStepTokens', maxStepTokens),
+    poolBytes: size('poolBytes', poolBytes),
+    hostAdapterBytes: size('hostAdapterBytes', hostAdapterBytes),
+    maxWaiting: count('maxWaiting', maxWaiting),
+  }
+}
