@@ -7,10 +7,15 @@ import { RequestId } from './names.ts'
 // refused by name rather than ignored: a parameter that silently does nothing is a wrong answer.
 
 const Stop = z
-  .union([
-    z.string().min(1).max(limits.maxStopStringLength),
-    z.array(z.string().min(1).max(limits.maxStopStringLength)).max(limits.maxStopStrings),
-  ])
+  .union(
+    [
+      z.string().min(1).max(limits.maxStopStringLength),
+      z.array(z.string().min(1).max(limits.maxStopStringLength)).max(limits.maxStopStrings),
+    ],
+    {
+      error: `must be a string or up to ${limits.maxStopStrings} strings, each of 1 to ${limits.maxStopStringLength} characters`,
+    },
+  )
   .nullish()
 
 /** `tenant/adapter`, `adapter`, `adapter@version`, or the base model. */
@@ -40,7 +45,9 @@ const common = {
 
 export const CompletionBody = z.strictObject({
   ...common,
-  prompt: z.union([z.string(), z.array(z.int().nonnegative()).min(1)]),
+  prompt: z.union([z.string(), z.array(z.int().nonnegative()).min(1)], {
+    error: 'must be a string or a non-empty array of token ids',
+  }),
   logprobs: z.int().min(0).max(limits.maxLogprobs).nullish(),
   echo: z.literal(false).nullish(),
 })
@@ -48,10 +55,10 @@ export type CompletionBody = z.infer<typeof CompletionBody>
 
 export const ChatMessage = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
-  content: z.union([
-    z.string(),
-    z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1),
-  ]),
+  content: z.union(
+    [z.string(), z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)],
+    { error: "must be a string or an array of parts { type: 'text', text }" },
+  ),
   name: z.string().max(64).optional(),
 })
 export type ChatMessage = z.infer<typeof ChatMessage>
@@ -84,6 +91,18 @@ export const GenerateCall = z.discriminatedUnion('type', [
   }),
 ])
 export type GenerateCall = z.infer<typeof GenerateCall>
+
+/**
+ * A GenerateCall as it travels: its body is checked by the gateway and not by the bus, which would
+ * drop a wrong one without a word, so that the caller is told which field is wrong.
+ */
+export const GenerateMessage = z.strictObject({
+  type: z.enum(['chat', 'completion']),
+  id: RequestId,
+  apiKey: z.string().max(256),
+  body: z.unknown(),
+})
+export type GenerateMessage = z.infer<typeof GenerateMessage>
 
 export const AbortCall = z.strictObject({ id: RequestId, apiKey: z.string().max(256) })
 export type AbortCall = z.infer<typeof AbortCall>

@@ -23,8 +23,8 @@ const requestChannel = <Q, A>(
 // Every message in the system travels on one of these. Read downwards: it is the life of a request.
 
 /** The NATS face of the API: client -> gateway. The reply inbox receives ApiEvents. */
-export const generate = (tenant: string): Channel<api.GenerateCall> =>
-  channel(`punica.v1.${tenant}.generate`, api.GenerateCall)
+export const generate = (tenant: string): Channel<api.GenerateMessage> =>
+  channel(`punica.v1.${tenant}.generate`, api.GenerateMessage)
 export const abort = (tenant: string): Channel<api.AbortCall> =>
   channel(`punica.v1.${tenant}.abort`, api.AbortCall)
 export const models = (tenant: string): RequestChannel<api.ModelsCall, api.ModelsReply> =>

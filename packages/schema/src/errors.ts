@@ -86,8 +86,11 @@ export const toInvalidRequest = (
   code: ErrorCode = 'invalid_request',
 ): AppError => {
   const issue = error.issues[0]
-  const param = issue === undefined ? '' : issue.path.join('.')
-  const what = issue === undefined ? 'is invalid' : issue.message
+  const unknownField = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined
+  const path = [...(issue?.path ?? []), ...(unknownField === undefined ? [] : [unknownField])]
+  const param = path.join('.')
+  const what =
+    unknownField === undefined ? (issue?.message ?? 'is invalid') : 'is not a known field'
   return new AppError(code, param === '' ? what : `${param}: ${what}`, {
     param: param === '' ? undefined : param,
     cause: error,

@@ -131,12 +131,24 @@ export const NodeStatus = z.strictObject({
   pageBytes: z.int().positive(),
   /** Slots of the pool that KV pages and adapters share. */
   numPages: Count,
-  /** Free, or held by nothing that a request needs (cached prefixes, idle adapters). */
+  /**
+   * Free, or held by nothing that a request needs (cached prefixes, idle adapters). What `requests`
+   * will need for the tokens they have now is taken off, prefilled or not.
+   */
   freePages: Count,
   kvPages: Count,
   adapterPages: Count,
   /** Every request assigned and not ended, waiting for its adapter or running. */
-  requests: z.array(z.strictObject({ requestId: RequestId, attempt: Count })).max(4096),
+  requests: z
+    .array(
+      z.strictObject({
+        requestId: RequestId,
+        attempt: Count,
+        /** From this a router that has just started learns whom to tell if the node is lost. */
+        gatewayId: Slug.optional(),
+      }),
+    )
+    .max(4096),
   adapters: z
     .array(
       z.strictObject({ digest: Digest, tier: AdapterTier, sizeBytes: NumBytes, requests: Count }),

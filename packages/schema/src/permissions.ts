@@ -1,3 +1,5 @@
+import { catalogBucket, objectBucket, usageStream } from './records.ts'
+
 /** What a NATS user may publish to and subscribe to; everything else is refused by the server. */
 export type Permissions = {
   readonly publish: readonly string[]
@@ -8,63 +10,91 @@ export type Permissions = {
 export const roles = ['control-plane', 'gateway', 'router', 'gpu-node', 'operator'] as const
 export type Role = (typeof roles)[number]
 
-const jetStream = ['$JS.API.>', '$JS.ACK.>', '$JS.FC.>']
-const readRecords = [...jetStream]
-const writeRecords = [...jetStream, '$KV.punica_catalog.>']
-const objects = ['$O.punica_objects.>']
+// What each use of JetStream costs in subjects of the server's API, for one stream each. A user that
+// answers strangers must not hold more: a caller could name such a subject as its reply inbox.
+
+const readStream = (stream: string): string[] => [
+  '$JS.API.INFO',
+  `$JS.API.STREAM.INFO.${stream}`,
+  `$JS.API.STREAM.CREATE.${stream}`,
+  `$JS.API.STREAM.MSG.GET.${stream}`,
+  `$JS.API.DIRECT.GET.${stream}`,
+  `$JS.API.DIRECT.GET.${stream}.>`,
+  `$JS.API.CONSUMER.CREATE.${stream}`,
+  `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.>`,
+  `$JS.API.CONSUMER.DELETE.${stream}.>`,
+  `$JS.FC.${stream}.>`,
+]
+
+const catalogStream = `KV_${catalogBucket}`
+const objectStream = `OBJ_${objectBucket}`
+
+const readCatalog = readStream(catalogStream)
+const writeCatalog = [...readCatalog, `$KV.${catalogBucket}.>`]
+const readObjects = readStream(objectStream)
+const writeObjects = [
+  ...readObjects,
+  `$JS.API.STREAM.PURGE.${objectStream}`,
+  `$O.${objectBucket}.>`,
+]
+const consumeUsage = [
+  ...readStream(usageStream),
+  `$JS.API.CONSUMER.MSG.NEXT.${usageStream}.>`,
+  `$JS.ACK.${usageStream}.>`,
+]
 
 /** Each user reads replies below a prefix of its own, never `_INBOX.>`. */
-export const inboxPrefix = (name: string): string => `_INBOX_${name}`
+export const inboxPrefix = (name: string): string => `_INBOX.${name}`
 
-/**
- * The permissions of a program. `_R_.>` is where nats-server puts replies across accounts; replies
- * to requests go to the asker's own inbox prefix, which services may publish to.
- */
+/** Where a tenant's users read replies; a gateway answers nothing that lies elsewhere. */
+export const tenantInboxPrefix = (tenant: string): string => inboxPrefix(`t_${tenant}`)
+
+const anyInbox = '_INBOX.>'
+
+/** The permissions of a program: what it must say and hear, by channels.ts. */
 export const rolePermissions = (role: Role): Permissions => {
   const inbox = `${inboxPrefix(role)}.>`
   switch (role) {
     case 'control-plane':
       return {
-        publish: [...writeRecords, ...objects, '_INBOX_*.>'],
-        subscribe: [
-          inbox,
-          'punica.pool.*.nodes',
-          'punica.pool.*.decisions',
-          '$KV.punica_catalog.>',
-        ],
+        publish: [...writeCatalog, ...writeObjects, ...consumeUsage],
+        subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions'],
       }
     case 'gateway':
       return {
         publish: [
-          ...readRecords,
+          ...readCatalog,
           'punica.pool.*.submit',
           'punica.pool.*.cancel',
           'punica.pool.*.gateways',
           'punica.node.*.replay',
-          '_INBOX_*.>',
+          anyInbox,
         ],
         subscribe: [inbox, 'punica.v1.>', 'punica.gateway.>'],
       }
     case 'router':
       return {
         publish: [
-          ...readRecords,
+          ...readCatalog,
           'punica.node.*.assign',
           'punica.node.*.command',
           'punica.gateway.*.events',
           'punica.pool.*.decisions',
-          '_INBOX_*.>',
+          anyInbox,
         ],
         subscribe: [inbox, 'punica.pool.>'],
       }
     case 'gpu-node':
       return {
         publish: [
-          ...jetStream,
+          ...readObjects,
+          `$JS.API.STREAM.INFO.${usageStream}`,
+          `$JS.API.STREAM.CREATE.${usageStream}`,
           'punica.pool.*.nodes',
           'punica.gateway.*.tokens',
           'punica.usage.>',
-          '_INBOX_*.>',
+          anyInbox,
         ],
         subscribe: [inbox, 'punica.node.>'],
       }
@@ -76,5 +106,5 @@ export const rolePermissions = (role: Role): Permissions => {
 /** A tenant's users reach their own subjects and inboxes and nothing else. */
 export const tenantPermissions = (tenant: string): Permissions => ({
   publish: [`punica.v1.${tenant}.>`],
-  subscribe: [`${inboxPrefix(`t_${tenant}`)}.>`],
+  subscribe: [`${tenantInboxPrefix(tenant)}.>`],
 })

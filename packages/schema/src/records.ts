@@ -78,3 +78,20 @@ export const adapterRecords = kind('adapter', AdapterRecord) //     key: tenant.
 export const catalogBucket = 'punica_catalog'
 export const usageStream = 'PUNICA_USAGE'
 export const objectBucket = 'punica_objects'
+
+/**
+ * What the object bucket says of one object, in the layout that the NATS tools read too (NATS
+ * ADR-20). Our objects are named by their digest.
+ */
+export const ObjectInfo = z.object({
+  name: z.string(),
+  bucket: z.string(),
+  /** The chunks are on `$O.<bucket>.C.<nuid>`. */
+  nuid: z.string(),
+  size: z.int().nonnegative(),
+  chunks: z.int().nonnegative(),
+  digest: z.string(),
+  mtime: z.string().optional(),
+  deleted: z.boolean().optional(),
+})
+export type ObjectInfo = z.infer<typeof ObjectInfo>

@@ -12,11 +12,13 @@ const start = (env: Record<string, string>): Started => {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
+  const { stdout } = child
+  if (stdout === null) throw new Error('the child has no stdout')
   let text = ''
-  child.stdout.on('data', (chunk) => {
+  stdout.on('data', (chunk) => {
     text += chunk
   })
-  const over = Promise.all([once(child, 'exit'), once(child.stdout, 'end')])
+  const over = Promise.all([once(child, 'exit'), once(stdout, 'end')])
   return { child, output: () => text, exitCode: async () => (await over)[0][0] }
 }
 

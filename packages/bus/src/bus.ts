@@ -1,0 +1,104 @@
+import type { Channel, RecordKind, RequestChannel } from '@punica/schema'
+
+export type Stop = () => void
+
+export type SubscribeOptions = {
+  /** Members of one queue share the messages; without it, every subscriber receives each. */
+  queue?: string
+  /** On an inbox: told when nobody listens on the subject that the question was published to. */
+  onNoResponders?: () => void
+}
+
+/** What a handler is told beside the message. */
+export type Delivery = {
+  /** The subject it came on; it differs from the channel's where that has wildcards. */
+  subject: string
+  /** Where the sender wants answers; empty when it wants none. */
+  replyTo: string
+}
+
+export type RequestOptions = { timeoutMs: number; signal?: AbortSignal }
+
+/** One state of a record: its value, or null when it has been deleted. */
+export type RecordUpdate<T> = { key: string; value: T | null; revision: number }
+
+/** Records of one kind in a KV bucket, keyed below the kind's prefix. */
+export type Records<T> = {
+  get(key: string): Promise<{ value: T; revision: number } | null>
+  put(key: string, value: T): Promise<number>
+  delete(key: string): Promise<void>
+  keys(): Promise<string[]>
+  /**
+   * Hands over every record and then each change, in order; resolves once the records that existed
+   * have been handed over. After a reconnect it goes on from where it was.
+   */
+  watch(handler: (update: RecordUpdate<T>) => void): Promise<Stop>
+}
+
+export type PublishOptions = {
+  /** Where answers shall go: a subject of `inbox()`, which the sender has subscribed to. */
+  replyTo?: string
+}
+
+/** A message that reached no handler, or made one throw. */
+export type Problem = {
+  subject: string
+  /** `refused`: the server does not let this credential listen there. */
+  kind: 'invalid' | 'handler_failed' | 'refused'
+  error: unknown
+}
+
+/**
+ * What the programs need of NATS. Messages are JSON, checked against their channel's schema when
+ * they arrive; one that does not parse is reported through `onProblem` and dropped, so a malformed
+ * message reaches no handler. The memory bus checks them when they are sent, too, and throws: tests
+ * see the wrong sender, and the path of every token is spared a second look.
+ *
+ * Delivery is at most once, in order per sender. What is published while the connection is down, or
+ * while more than a bound of bytes waits for the server, is dropped: each protocol above repairs
+ * gaps by its own numbers. `request` and `store` are the calls that know whether they arrived.
+ */
+export type Bus = {
+  /** Throws AppError `payload_too_large` above the server's limit, `unavailable` after `close`. */
+  publish<T>(channel: Channel<T>, message: T, options?: PublishOptions): void
+  /**
+   * Publishes to a subject that a received message named. Only inboxes are answered: a subject that
+   * a caller chose must not borrow this program's permissions.
+   */
+  reply<T>(replyTo: string, schema: Channel<T>['schema'], message: T): void
+  /** A new subject that this connection alone may read, for a channel of answers. */
+  inbox(): string
+  /** Handlers run in the order of arrival, one message at a time, and must not block. */
+  subscribe<T>(
+    channel: Channel<T>,
+    handler: (message: T, delivery: Delivery) => void,
+    options?: SubscribeOptions,
+  ): Stop
+  /**
+   * Asks and waits for the one answer. Rejects with AppError `unavailable` when nobody listens, no
+   * answer came in time or it did not parse, `payload_too_large` when the message exceeds the
+   * server's limit, `forbidden` when the credential may not ask, `cancelled` by the signal.
+   */
+  request<Q, A>(channel: RequestChannel<Q, A>, message: Q, options: RequestOptions): Promise<A>
+  /** Answers requests. A handler that throws leaves the asker to its time-out; the error is reported. */
+  serve<Q, A>(
+    channel: RequestChannel<Q, A>,
+    handler: (message: Q, delivery: Delivery) => A | Promise<A>,
+    options?: SubscribeOptions,
+  ): Stop
+  records<T>(kind: RecordKind<T>): Promise<Records<T>>
+  /** Publishes to a JetStream stream and waits until it is stored; a repeated `id` is stored once. */
+  store<T>(channel: Channel<T>, message: T, options: { id: string }): Promise<void>
+  /**
+   * Consumes a stream durably, one message at a time: it is acknowledged when the handler's promise
+   * resolves, and comes again after a rejection. A message that does not parse is given up.
+   */
+  consume<T>(
+    options: { stream: string; durable: string; schema: Channel<T>['schema'] },
+    handler: (message: T) => Promise<void>,
+  ): Promise<Stop>
+  /** Resolves when everything published before has reached the server. */
+  flush(): Promise<void>
+  /** Delivers what is under way, then closes. */
+  close(): Promise<void>
+}

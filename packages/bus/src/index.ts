@@ -1,0 +1,24 @@
+export type {
+  Bus,
+  Delivery,
+  Problem,
+  PublishOptions,
+  Records,
+  RecordUpdate,
+  RequestOptions,
+  Stop,
+  SubscribeOptions,
+} from './bus.ts'
+export {
+  type Authority,
+  type CredentialRequest,
+  createAuthority,
+  type IssuedCredentials,
+  inboxPrefixOf,
+  issueCredentials,
+} from './credentials.ts'
+export { type MemoryBusOptions, memoryBus } from './memory-bus.ts'
+export { type BusOptions, connectBus } from './nats-bus.ts'
+export { type BusLog, connectNats, type NatsOptions } from './nats-connection.ts'
+export { type NatsServer, type SpawnOptions, spawnNatsServer } from './nats-server.ts'
+export { type ServerOptions, toServerConfig } from './server-config.ts'

@@ -1,0 +1,75 @@
+import type { RecordKind } from '@punica/schema'
+import type { Problem, Records, RecordUpdate } from './bus.ts'
+import { decode, encode } from './codec.ts'
+
+type Entry = { data: Uint8Array | null; revision: number }
+
+/** What a KV bucket holds: the newest entry of each key, and who is told of changes. */
+export type MemoryBucket = {
+  entries: Map<string, Entry>
+  watchers: Set<(path: string, entry: Entry) => void>
+  revision: number
+}
+
+export const createMemoryBucket = (): MemoryBucket => ({
+  entries: new Map(),
+  watchers: new Set(),
+  revision: 0,
+})
+
+export const createMemoryRecords = <T>(
+  { prefix, schema }: RecordKind<T>,
+  bucket: MemoryBucket,
+  onProblem: (problem: Problem) => void,
+): Records<T> => {
+  const pathOf = (key: string): string => `${prefix}.${key}`
+
+  const change = (key: string, data: Uint8Array | null): number => {
+    const entry = { data, revision: ++bucket.revision }
+    // A changed key moves to the end, so that a later watcher sees the order of the changes.
+    bucket.entries.delete(pathOf(key))
+    bucket.entries.set(pathOf(key), entry)
+    for (const watcher of bucket.watchers) watcher(pathOf(key), entry)
+    return entry.revision
+  }
+
+  const toUpdate = (path: string, { data, revision }: Entry): RecordUpdate<T> | null => {
+    const key = path.slice(prefix.length + 1)
+    if (data === null) return { key, value: null, revision }
+    const decoded = decode(schema, data)
+    if (decoded.ok) return { key, value: decoded.value, revision }
+    onProblem({ subject: path, kind: 'invalid', error: decoded.error })
+    return null
+  }
+
+  return {
+    async get(key) {
+      const entry = bucket.entries.get(pathOf(key))
+      const update = entry === undefined ? null : toUpdate(pathOf(key), entry)
+      return update === null || update.value === null
+        ? null
+        : { value: update.value, revision: update.revision }
+    },
+    put: async (key, value) => change(key, encode(schema.parse(value))),
+    delete: async (key) => void change(key, null),
+    keys: async () =>
+      [...bucket.entries]
+        .filter(([path, { data }]) => path.startsWith(`${prefix}.`) && data !== null)
+        .map(([path]) => path.slice(prefix.length + 1)),
+    async watch(handler) {
+      const watcher = (path: string, entry: Entry): void => {
+        if (!path.startsWith(`${prefix}.`)) return
+        const update = toUpdate(path, entry)
+        if (update === null) return
+        queueMicrotask(() => {
+          if (bucket.watchers.has(watcher)) handler(update)
+        })
+      }
+      bucket.watchers.add(watcher)
+      for (const [path, entry] of bucket.entries) if (entry.data !== null) watcher(path, entry)
+      // One turn later than the last of them.
+      await new Promise<void>((resolve) => queueMicrotask(resolve))
+      return () => void bucket.watchers.delete(watcher)
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import type { RecordKind } from '@punica/schema'
+import type { KV } from 'nats'
+import type { Records } from './bus.ts'
+import { decode, encode } from './codec.ts'
+import { TIMEOUT_MS } from './nats-bucket.ts'
+import { toBusError } from './nats-failures.ts'
+import type { Link } from './nats-link.ts'
+import { watchRecords } from './nats-watch.ts'
+
+export const createNatsRecords = <T>(link: Link, kind: RecordKind<T>, kv: KV): Records<T> => {
+  const { bucket, prefix, schema } = kind
+  const pathOf = (key: string): string => `${prefix}.${key}`
+
+  const attempt = async <R>(call: Promise<R>): Promise<R> => {
+    try {
+      return await call
+    } catch (cause) {
+      throw toBusError(cause, bucket, TIMEOUT_MS)
+    }
+  }
+
+  return {
+    async get(key) {
+      const entry = await attempt(kv.get(pathOf(key)))
+      if (entry === null || entry.operation !== 'PUT') return null
+      const decoded = decode(schema, entry.value)
+      if (decoded.ok) return { value: decoded.value, revision: entry.revision }
+      link.onProblem({ subject: pathOf(key), kind: 'invalid', error: decoded.error })
+      return null
+    },
+    put: (key, value) => attempt(kv.put(pathOf(key), encode(value))),
+    delete: (key) => attempt(kv.delete(pathOf(key))),
+    keys: () => attempt(listKeys(kv, prefix)),
+    watch: (handler) => watchRecords(link, kind, handler),
+  }
+}
+
+const listKeys = async (kv: KV, prefix: string): Promise<string[]> => {
+  const keys: string[] = []
+  for await (const path of await kv.keys(`${prefix}.>`)) keys.push(path.slice(prefix.length + 1))
+  return keys
+}
