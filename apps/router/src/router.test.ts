@@ -1,0 +1,210 @@
+import { memoryBus } from '@punica/bus'
+import { collect } from '@punica/bus/testing'
+import {
+  type AssignRequest,
+  channels,
+  type GatewayEvent,
+  type NodeStatus,
+  type Task,
+} from '@punica/schema'
+import { createMetrics, pino } from '@punica/service'
+import { afterEach, expect, test } from 'vitest'
+import { routeUntil } from './router.ts'
+
+const task = (requestId: string, rest: Partial<Task> = {}): Task => ({
+  requestId,
+  attempt: 0,
+  gatewayId: 'gw',
+  tenant: 'acme',
+  adapter: null,
+  tokens: [1, 2, 3],
+  numPromptTokens: 3,
+  maxNewTokens: 8,
+  stopTokens: [],
+  ignoreEos: false,
+  sampling: { seed: 0 },
+  arrivalMs: 0,
+  deadlineMs: Date.now() + 60_000,
+  ...rest,
+})
+
+const status = (nodeId: string, rest: Partial<NodeStatus> = {}): NodeStatus => ({
+  nodeId,
+  pool: 'default',
+  incarnation: 'first',
+  state: 'ready',
+  timeMs: 0,
+  baseModel: 'base',
+  hardware: { backend: 'cpu', description: 'test', memoryBytes: 0 },
+  maxBatchSize: 1,
+  maxContext: 64,
+  pageSize: 16,
+  pageBytes: 100,
+  numPages: 64,
+  freePages: 64,
+  kvPages: 0,
+  adapterPages: 0,
+  requests: [],
+  adapters: [],
+  counters: {
+    steps: 0,
+    promptTokens: 0,
+    generatedTokens: 0,
+    maxAdaptersInBatch: 0,
+    adaptersInBatch: 0,
+    batchSize: 0,
+    stepMs: 0,
+  },
+  ...rest,
+})
+
+const submitOptions = { timeoutMs: 1_000 }
+const stops: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+})
+
+const start = async ({ maxQueue = 10, heartbeatTimeoutMs = 60_000 } = {}) => {
+  const bus = memoryBus()
+  const metrics = createMetrics('router')
+  const controller = new AbortController()
+  let routing: Promise<void> = Promise.resolve()
+  await new Promise<void>((resolve) => {
+    routing = routeUntil(controller.signal, {
+      bus,
+      log: pino({ level: 'silent' }),
+      metrics,
+      config: { pool: 'default', baseModel: null, heartbeatTimeoutMs, maxQueue },
+      ready: () => resolve(),
+    })
+  })
+  const gateway = collect<GatewayEvent>()
+  bus.subscribe(channels.gatewayEvents('gw'), gateway.push)
+  const stop = async (): Promise<void> => {
+    controller.abort()
+    await routing
+  }
+  stops.push(stop)
+  return {
+    bus,
+    gateway,
+    metrics,
+    stop,
+    report: (what: NodeStatus) =>
+      bus.publish(channels.nodeEvents('default'), { type: 'status', status: what }),
+    submit: (what: Task) => bus.request(channels.submit('default'), what, submitOptions),
+  }
+}
+
+test('a submitted task is queued and assigned to the node with the epoch', async () => {
+  const { bus, report, submit, metrics } = await start()
+  const assigned = collect<AssignRequest>()
+  bus.serve(channels.assign('a'), (message) => {
+    assigned.push(message)
+    return { type: 'accepted' }
+  })
+  report(status('a'))
+  expect(await submit(task('r1'))).toEqual({ type: 'queued' })
+  const [first] = await assigned.take(1)
+  expect(first?.task).toEqual(task('r1', { deadlineMs: first?.task.deadlineMs ?? 0 }))
+  expect(first?.epoch).toBeGreaterThan(0)
+  const { body } = await metrics.render()
+  expect(body).toContain('punica_router_decisions_total{kind="place",service="router"} 1')
+})
+
+test('a full queue is the reply to the submission, with a hint', async () => {
+  const { submit, gateway } = await start({ maxQueue: 1 })
+  await submit(task('r1'))
+  expect(await submit(task('r2'))).toMatchObject({
+    type: 'refused',
+    error: { code: 'overloaded', retryAfterMs: expect.any(Number) },
+  })
+  expect(gateway.items).toEqual([])
+})
+
+test('a cancel reaches the node, and the end makes room for the next', async () => {
+  const { bus, report, submit } = await start()
+  const assigned = collect<AssignRequest>()
+  bus.serve(channels.assign('a'), (message) => {
+    assigned.push(message)
+    return { type: 'accepted' }
+  })
+  bus.subscribe(channels.nodeCommand('a'), ({ type, requestId, attempt }) => {
+    const reason = type === 'cancel' ? 'cancelled' : 'evicted'
+    bus.publish(channels.nodeEvents('default'), {
+      type: 'ended',
+      nodeId: 'a',
+      requestId,
+      attempt,
+      reason,
+      byPressure: false,
+    })
+  })
+  report(status('a'))
+  await submit(task('r1'))
+  await submit(task('r2'))
+  await assigned.take(1)
+  bus.publish(channels.cancel('default'), { requestId: 'r1', gatewayId: 'gw' })
+  const [, second] = await assigned.take(2)
+  expect(second?.task.requestId).toBe('r2')
+})
+
+test('a refusal for good reaches the gateway', async () => {
+  const { bus, report, submit, gateway } = await start()
+  const error = { code: 'invalid_request' as const, message: 'token 99 is outside the vocabulary' }
+  bus.serve(channels.assign('a'), () => ({ type: 'refused' as const, error }))
+  report(status('a'))
+  await submit(task('r1'))
+  expect(await gateway.take(1)).toEqual([{ type: 'rejected', requestId: 'r1', attempt: 0, error }])
+})
+
+test('a node that nobody answers for is left alone until it reports again', async () => {
+  const { bus, report, submit, gateway } = await start()
+  report(status('a'))
+  await submit(task('r1'))
+  expect(await gateway.take(1)).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+  await submit(task('r1', { attempt: 1 }))
+  const assigned = collect<AssignRequest>()
+  bus.serve(channels.assign('a'), (message) => {
+    assigned.push(message)
+    return { type: 'accepted' }
+  })
+  report(status('a'))
+  const [first] = await assigned.take(1)
+  expect(first?.task.attempt).toBe(1)
+})
+
+test('the requests of a silent node are interrupted', async () => {
+  const { bus, report, submit, gateway } = await start({ heartbeatTimeoutMs: 100 })
+  bus.serve(channels.assign('a'), () => ({ type: 'accepted' }))
+  const alive = setInterval(
+    () =>
+      bus.publish(channels.gatewayStatus('default'), {
+        gatewayId: 'gw',
+        requests: 1,
+        leaving: false,
+      }),
+    20,
+  )
+  report(status('a'))
+  await submit(task('r1'))
+  expect(await gateway.take(1)).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+  clearInterval(alive)
+})
+
+test('what waits goes back to the gateways when the router stops', async () => {
+  const { submit, gateway, stop } = await start()
+  await submit(task('r1'))
+  await stop()
+  expect(gateway.items).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+})
+
+test('decisions are published', async () => {
+  const { bus, submit } = await start()
+  const decisions = collect<string>()
+  bus.subscribe(channels.decisions('default'), ({ kind, reason }) =>
+    decisions.push(`${kind}: ${reason}`),
+  )
+  await submit(task('r1'))
+  expect(await decisions.take(1)).toEqual(['queue: no node is ready'])
+})

@@ -1,0 +1,41 @@
+import type { Decision, EndReason, NodeStatus, Task, WireError } from '@punica/schema'
+
+type AttemptId = { requestId: string; attempt: number }
+type Assignment = AttemptId & { nodeId: string }
+
+/** What happened. `nowMs` is the only clock that the scheduler knows. */
+export type SchedulerEvent = { nowMs: number } & (
+  | { type: 'submitted'; task: Task }
+  | { type: 'cancelled'; requestId: string; gatewayId: string }
+  | ({ type: 'assignAccepted' } & Assignment)
+  /** The node said no, so it does not run it. */
+  | ({ type: 'assignRefused'; error: WireError } & Assignment)
+  /** No answer came in time; whether the node runs it is unknown. */
+  | ({ type: 'assignUnanswered' } & Assignment)
+  | ({ type: 'ended'; reason: EndReason; byPressure: boolean } & Assignment)
+  | { type: 'nodeReported'; status: NodeStatus }
+  | { type: 'nodeLeft'; nodeId: string }
+  | { type: 'gatewayReported'; gatewayId: string; leaving: boolean }
+  /** Due several times within `heartbeatTimeoutMs`: it notices who has fallen silent. */
+  | { type: 'tick' }
+  /** This scheduler is about to stop: what waits goes back to its gateways. */
+  | { type: 'stopping' }
+)
+
+/** Why a request has to leave the place it had; a closed list, so that it can label a metric. */
+export type InterruptCause =
+  | 'node_lost'
+  | 'node_left'
+  | 'node_failed'
+  | 'node_restarted'
+  | 'assign_unanswered'
+  | 'scheduler_stopping'
+
+/** What is to be done about it, in this order. */
+export type Command =
+  | { type: 'assign'; nodeId: string; task: Task }
+  | ({ type: 'cancel'; nodeId: string } & AttemptId)
+  /** Its gateway is to submit it again as the next attempt. */
+  | ({ type: 'interrupt'; gatewayId: string; cause: InterruptCause } & AttemptId)
+  | ({ type: 'reject'; gatewayId: string; error: WireError } & AttemptId)
+  | { type: 'decide'; decision: Decision }

@@ -1,0 +1,138 @@
+import type { NodeState } from '@punica/schema'
+import { admitWaiting } from './admit.ts'
+import type { Command, SchedulerEvent } from './events.ts'
+import { gatewayReported, loseSilentGateways } from './gateways.ts'
+import { loseSilentNodes, nodeLeft, nodeReported } from './nodes.ts'
+import {
+  assignAccepted,
+  assignRefused,
+  assignUnanswered,
+  cancelled,
+  ended,
+  rejectOverdue,
+  submitted,
+} from './requests.ts'
+import { createState, decide, dequeue, type SchedulerOptions, type State } from './state.ts'
+
+type AttemptId = { requestId: string; attempt: number }
+
+/** What the scheduler believes, as plain values. */
+export type SchedulerSnapshot = {
+  /** In the order in which they will be served. */
+  queue: AttemptId[]
+  nodes: {
+    nodeId: string
+    state: NodeState
+    maxBatchSize: number
+    /** As ledgered: the newest status less what was assigned since. */
+    freePages: number
+    /** Every attempt that takes room there; the unwanted ones have been told to stop. */
+    requests: (AttemptId & { unwanted: boolean })[]
+  }[]
+  gateways: string[]
+}
+
+export type Scheduler = {
+  handle(event: SchedulerEvent): Command[]
+  snapshot(): SchedulerSnapshot
+  /** How many requests wait; cheap enough for every scrape. */
+  queueLength(): number
+}
+
+/**
+ * The whole scheduling policy as a state machine: an event goes in, commands come out. It never
+ * does I/O and never reads a clock, so a list of events is a complete test, and a recorded list is
+ * a complete bug report. The rules are Punica's (section 5.1): busiest node first, first come first
+ * served, and every move is a cancel and a new submission of prompt and tokens so far.
+ */
+export const createScheduler = (options: SchedulerOptions): Scheduler => {
+  const state = createState(options)
+  return {
+    handle: (event) => {
+      state.nowMs = event.nowMs
+      state.commands = []
+      apply(state, event)
+      return state.commands
+    },
+    snapshot: () => snapshot(state),
+    queueLength: () => state.queue.size,
+  }
+}
+
+const apply = (state: State, event: SchedulerEvent): void => {
+  switch (event.type) {
+    case 'submitted':
+      submitted(state, event)
+      break
+    case 'cancelled':
+      cancelled(state, event)
+      break
+    case 'assignAccepted':
+      assignAccepted(state, event)
+      break
+    case 'assignRefused':
+      assignRefused(state, event)
+      break
+    case 'assignUnanswered':
+      assignUnanswered(state, event)
+      break
+    case 'ended':
+      ended(state, event)
+      break
+    case 'nodeReported':
+      nodeReported(state, event.status)
+      break
+    case 'nodeLeft':
+      nodeLeft(state, event.nodeId)
+      break
+    case 'gatewayReported':
+      gatewayReported(state, event)
+      break
+    case 'tick':
+      tick(state)
+      break
+    case 'stopping':
+      stopping(state)
+      break
+  }
+}
+
+const tick = (state: State): void => {
+  const sinceTickMs = state.nowMs - (state.lastTickMs ?? state.nowMs)
+  state.lastTickMs = state.nowMs
+  // After a pause of our own, everybody seems silent: what they said has not been read yet.
+  if (sinceTickMs > state.options.heartbeatTimeoutMs) {
+    for (const node of state.nodes.values()) node.seenMs = state.nowMs
+    for (const gatewayId of state.gateways.keys()) state.gateways.set(gatewayId, state.nowMs)
+  }
+  loseSilentNodes(state)
+  loseSilentGateways(state)
+  rejectOverdue(state)
+  admitWaiting(state)
+}
+
+const stopping = (state: State): void => {
+  for (const waiting of state.queue.list()) {
+    const { gatewayId, requestId, attempt, tenant } = waiting.task
+    dequeue(state, waiting)
+    decide(state, 'interrupt', 'the scheduler stops', { requestId, tenant })
+    const cause = 'scheduler_stopping'
+    state.commands.push({ type: 'interrupt', gatewayId, requestId, attempt, cause })
+  }
+}
+
+const snapshot = (state: State): SchedulerSnapshot => ({
+  queue: state.queue.list().map(({ task: { requestId, attempt } }) => ({ requestId, attempt })),
+  nodes: [...state.nodes.values()].map(({ status, freePages, placements }) => ({
+    nodeId: status.nodeId,
+    state: status.state,
+    maxBatchSize: status.maxBatchSize,
+    freePages,
+    requests: [...placements.values()].map(({ requestId, attempt, unwanted }) => ({
+      requestId,
+      attempt,
+      unwanted,
+    })),
+  })),
+  gateways: [...state.gateways.keys()],
+})
