@@ -1,0 +1,78 @@
+import type { Bus } from '@punica/bus'
+import { channels, type GatewayEvent, type ReplayRequest, type TokenBatch } from '@punica/schema'
+import type { Logger } from '@punica/service'
+import { createNodeStreams, type StreamAction } from './node-streams.ts'
+import type { SequenceEvent } from './sequence.ts'
+
+/** What nodes and the router send to this gateway, as events of the sequences that it is about. */
+export type Inbox = {
+  /** When something came of this node (process) last; 0: never. */
+  heardMs(node: string): number
+  close(): void
+}
+
+export type InboxDeps = {
+  bus: Pick<Bus, 'request' | 'subscribe'>
+  log: Logger
+  gatewayId: string
+  clock: () => number
+  onEvent: (requestId: string, event: SequenceEvent) => void
+  /** Messages of this node (process) are missing for good. */
+  onLost: (node: string) => void
+}
+
+const replayTimeoutMs = 2_000
+
+export const openInbox = ({ bus, log, gatewayId, clock, onEvent, onLost }: InboxDeps): Inbox => {
+  const streams = createNodeStreams()
+  const stops = [
+    bus.subscribe(channels.tokens(gatewayId), (batch) => act(streams.receive(batch, clock()))),
+    bus.subscribe(channels.gatewayEvents(gatewayId), onGatewayEvent),
+  ]
+  return {
+    heardMs: streams.heardMs,
+    close: () => {
+      for (const stop of stops) stop()
+    },
+  }
+
+  function onGatewayEvent({ requestId, attempt, ...event }: GatewayEvent): void {
+    if (event.type === 'rejected') {
+      onEvent(requestId, { type: 'refused', attempt, error: event.error })
+    } else onEvent(requestId, { type: 'interrupted', attempt })
+  }
+
+  function act(actions: readonly StreamAction[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case 'deliver':
+          deliver(action.node, action.batch)
+          break
+        case 'replay':
+          void replay(action.nodeId, { gatewayId, ...action.request })
+          break
+        case 'lost':
+          log.warn({ node: action.node }, 'messages of a node lost')
+          onLost(action.node)
+      }
+    }
+  }
+
+  function deliver(node: string, { nodeId, numAdapters, tokens, ends }: TokenBatch): void {
+    const from = { node, nodeId, numAdapters }
+    for (const { requestId, ...token } of tokens) {
+      onEvent(requestId, { type: 'token', ...token, from })
+    }
+    for (const { requestId, ...end } of ends) onEvent(requestId, { type: 'ended', ...end })
+  }
+
+  async function replay(nodeId: string, request: ReplayRequest): Promise<void> {
+    const reply = await bus
+      .request(channels.replay(nodeId), request, { timeoutMs: replayTimeoutMs })
+      .catch((err: unknown) => {
+        log.warn({ err, nodeId }, 'replay failed')
+        return null
+      })
+    act(streams.replayed({ nodeId, incarnation: request.incarnation }, reply))
+  }
+}

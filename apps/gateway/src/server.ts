@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Bus } from '@punica/bus'
+import { channels } from '@punica/schema'
+import type { Context } from '@punica/service'
+import type { Tokenizer } from '@punica/tokenizer'
+import { watchCatalog } from './catalog/catalog.ts'
+import type { Config } from './config.ts'
+import { createGateway } from './gateway.ts'
+import { createApp } from './http/app.ts'
+import { createWatches } from './measure.ts'
+import { openNatsFace } from './nats/face.ts'
+import { createCalls } from './requests/calls.ts'
+import { createSequences } from './requests/sequences.ts'
+
+export type ServerDeps = Context<Config> & { bus: Bus; tokenizer: Tokenizer }
+
+const statusIntervalMs = 1_000
+const probeTimeoutMs = 1_000
+/** For the last bytes of the answers to leave. */
+const flushTimeoutMs = 1_000
+
+/**
+ * Serves both faces until the signal. Then no call begins any more, those under way have the grace
+ * to end (what is left fails as `unavailable`), and the pool is told that this gateway leaves.
+ */
+export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
+  const { bus, tokenizer, config, log, metrics, signal, ready } = deps
+  const { pool, gatewayId, requestTimeoutMs } = config
+  const clock = Date.now
+  const { catalog, stop: stopCatalog } = await watchCatalog(bus)
+  const sequences = createSequences({ bus, log, pool, gatewayId, clock })
+  const calls = createCalls({
+    sequences,
+    tokenizer,
+    gatewayId,
+    maxInFlight: config.maxInFlight,
+    timeoutMs: requestTimeoutMs,
+    clock,
+  })
+  metrics.gauge({
+    name: 'punica_gateway_sequences_running',
+    help: 'Sequences under way; each choice of a call is one',
+    collect: sequences.numRunning,
+  })
+  const watch = createWatches(metrics, log, clock)
+  const { baseModel } = config
+  const gateway = createGateway({ catalog, calls, tokenizer, baseModel, clock, watch })
+  const isReady = (): Promise<boolean> => isConnected(bus)
+  const app = createApp({ gateway, names: tokenizer, log, clock, requestTimeoutMs, isReady })
+  const newRequestId = (): string => randomBytes(16).toString('hex')
+  const natsFace = openNatsFace({ bus, gateway, log, newRequestId })
+
+  sequences.tick(clock())
+  const ticker = setInterval(() => sequences.tick(clock()), statusIntervalMs)
+  // The subscriptions have reached the server before the first call can need their answers.
+  await bus.flush()
+  const url = await app.listen({ host: config.host, port: config.port })
+  ready({ port: Number(new URL(url).port), url, gatewayId })
+
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  log.info({ numCalls: calls.numRunning() }, 'stopping')
+  natsFace.stopAccepting()
+  const closed = app.close()
+  await calls.drain(config.shutdownGraceMs)
+  clearInterval(ticker)
+  bus.publish(channels.gatewayStatus(pool), { gatewayId, requests: 0, leaving: true })
+  await Promise.race([closed, delay(flushTimeoutMs, undefined, { ref: false })])
+  app.server.closeAllConnections()
+  await closed
+  natsFace.close()
+  sequences.close()
+  stopCatalog()
+}
+
+/** Whether the bus carries anything to its server at present. */
+const isConnected = (bus: Pick<Bus, 'flush'>): Promise<boolean> =>
+  Promise.race([
+    bus.flush().then(
+      () => true,
+      () => false,
+    ),
+    delay(probeTimeoutMs, false, { ref: false }),
+  ])

@@ -1,0 +1,3 @@
+export type { ChatTurn } from './chat-template.ts'
+export type { Detokenizer } from './detokenizer.ts'
+export { loadTokenizer, type Tokenizer } from './tokenizer.ts'
