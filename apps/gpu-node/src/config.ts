@@ -1,0 +1,53 @@
+import { ModelName, Slug } from '@punica/schema'
+import { z } from 'zod'
+
+const Count = z.coerce.number().int().positive()
+const Bytes = z.coerce.number().int().positive()
+
+export const Config = z
+  .object({
+    NATS_URL: z.string().min(1).default('nats://127.0.0.1:4222'),
+    /** Path of a .creds file. */
+    NATS_CREDS: z.string().min(1).optional(),
+    POOL: Slug.default('default'),
+    NODE_ID: Slug,
+    /** The name by which the pool's router knows what is in MODEL_FOLDER. */
+    BASE_MODEL: ModelName,
+    /** A Hugging Face folder: config.json and safetensors. */
+    MODEL_FOLDER: z.string().min(1),
+    BACKEND: z.enum(['cpu', 'cuda']).default('cpu'),
+    /** Of the CPU backend; absent: as many as there are cores. */
+    NUM_THREADS: Count.max(1_024).optional(),
+    /** Memory for KV pages and adapters together. */
+    POOL_BYTES: Bytes.default(256 * 1024 ** 2),
+    /** Host memory for loaded adapters. */
+    HOST_ADAPTER_BYTES: Bytes.default(512 * 1024 ** 2),
+    /** Sequences of one step. Punica measured 32 on its GPUs. */
+    MAX_BATCH_SIZE: Count.max(4_096).default(32),
+    /** Rows of one step: decode rows first, then chunks of prompts. */
+    MAX_STEP_TOKENS: Count.default(512),
+    /** Adapters that were fetched are kept here, below the node's id. */
+    DATA_DIR: z.string().min(1).default('.punica'),
+    DISK_CACHE_BYTES: Bytes.default(10 * 1024 ** 3),
+  })
+  .transform((env) => ({
+    natsUrl: env.NATS_URL,
+    natsCredentialsFile: env.NATS_CREDS,
+    pool: env.POOL,
+    nodeId: env.NODE_ID,
+    baseModel: env.BASE_MODEL,
+    dataFolder: env.DATA_DIR,
+    diskCacheBytes: env.DISK_CACHE_BYTES,
+    backend: env.BACKEND,
+    maxBatchSize: env.MAX_BATCH_SIZE,
+    engine: {
+      modelFolder: env.MODEL_FOLDER,
+      backend: env.BACKEND,
+      poolBytes: env.POOL_BYTES,
+      hostAdapterBytes: env.HOST_ADAPTER_BYTES,
+      maxBatchSize: env.MAX_BATCH_SIZE,
+      maxStepTokens: env.MAX_STEP_TOKENS,
+      ...(env.NUM_THREADS === undefined ? {} : { numThreads: env.NUM_THREADS }),
+    },
+  }))
+export type Config = z.output<typeof Config>

@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto'
+import type { Bus } from '@punica/bus'
+import type { Engine, StepReport } from '@punica/native-sgmv'
+import {
+  AppError,
+  type AssignReply,
+  type AssignRequest,
+  channels,
+  type NodeCommand,
+  type NodeState,
+  type ReplayReply,
+  type ReplayRequest,
+  toWireError,
+} from '@punica/schema'
+import type { Logger, Metrics } from '@punica/service'
+import type { Adapters } from './adapters/adapters.ts'
+import type { DiskCache } from './adapters/disk-cache.ts'
+import type { Config } from './config.ts'
+import { createNodeMetrics } from './node-metrics.ts'
+import { createStepPublisher, type End } from './publish-steps.ts'
+import { createRequests } from './requests/requests.ts'
+import { createTable } from './requests/table.ts'
+import { createCounters, listRequests, measure } from './status.ts'
+import { createReporter } from './status-reporter.ts'
+import { createTokenOutbox } from './token-outbox.ts'
+import { createUsageRecorder, toUsageEvent } from './usage.ts'
+
+export type NodeDeps = {
+  bus: Pick<Bus, 'publish' | 'subscribe' | 'serve' | 'store' | 'flush'>
+  engine: Engine
+  adapters: Adapters
+  disk: Pick<DiskCache, 'list'>
+  log: Pick<Logger, 'info' | 'warn' | 'error'>
+  metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
+  config: Pick<Config, 'pool' | 'nodeId' | 'baseModel' | 'backend' | 'maxBatchSize'> & {
+    engine: Pick<Config['engine'], 'poolBytes'>
+  }
+  ready: (facts: Record<string, unknown>) => void
+}
+
+const statusIntervalMs = 250
+const beatIntervalMs = 1_000
+/** Steps that fail in a row before the engine counts as dead. */
+const maxFailedSteps = 3
+/** How long a stop waits for the engine to let go of its requests, and for usage to be stored. */
+const drainMs = 5_000
+const usageFlushMs = 3_000
+
+/** Connects one engine to the bus until told to stop; then its requests go back to their gateways. */
+export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<void> => {
+  const { bus, engine, config, log, ready } = deps
+  const { nodeId, pool } = config
+  const node = createNode(deps)
+  engine.onStep(node.onStep)
+  const stops = [
+    bus.serve(channels.assign(nodeId), node.assign),
+    bus.serve(channels.replay(nodeId), node.replay),
+    bus.subscribe(channels.nodeCommand(nodeId), node.obey),
+  ]
+  const beats = setInterval(node.beat, beatIntervalMs)
+  try {
+    await bus.flush()
+    node.report()
+    log.info({ nodeId, pool, engine: engine.description }, 'node started')
+    ready({ nodeId, pool, description: engine.description })
+    await aborted(signal)
+    await node.drain()
+    bus.publish(channels.nodeEvents(pool), { type: 'leaving', nodeId })
+    await node.flushUsage()
+    await bus.flush()
+  } finally {
+    clearInterval(beats)
+    node.stop()
+    for (const stop of stops) stop()
+  }
+}
+
+type Parts = ReturnType<typeof assemble>
+
+/** What the node answers to each message, and does at each tick and step. */
+const createNode = (deps: NodeDeps) => {
+  const { log } = deps
+  const parts = assemble(deps, (end) => onEnd(end))
+  const { requests, table, outbox, counters, metrics, usage, health } = parts
+  const report = (): void => reportStatus(deps, parts, fail)
+  const reporter = createReporter(report, statusIntervalMs)
+  let idle = (): void => {}
+  let numFailedSteps = 0
+
+  function fail(reason: string): void {
+    if (health.state === 'failed') return
+    health.state = 'failed'
+    health.reason = reason.slice(0, 1_024)
+    log.error({ reason }, 'engine failed')
+    requests.abandonAll()
+    report()
+  }
+
+  function onEnd(end: End): void {
+    publishEnd(deps, parts, end)
+    reporter.soon()
+    if (table.size === 0) idle()
+  }
+
+  return {
+    report,
+    assign: ({ epoch, task }: AssignRequest): AssignReply => {
+      const reply = checkAssign(health, epoch) ?? requests.assign(task)
+      metrics.observeReply(reply)
+      reporter.soon()
+      return reply
+    },
+    obey: ({ type, epoch, ...attempt }: NodeCommand): void => {
+      if (isCurrent(health, epoch)) requests.stop(attempt, type)
+    },
+    replay: (request: ReplayRequest): ReplayReply => outbox.replay(request),
+    beat: (): void => {
+      outbox.beat(new Set(table.list().map(({ task }) => task.gatewayId)), Date.now())
+    },
+    onStep: (step: StepReport): void => {
+      counters.observe(step)
+      metrics.observeStep(step)
+      requests.onStep(step)
+      if (step.error === null) numFailedSteps = 0
+      else {
+        log.error({ step: step.step, reason: step.error }, 'step failed')
+        if (++numFailedSteps >= maxFailedSteps) fail(step.error)
+      }
+    },
+    drain: async (): Promise<void> => {
+      if (health.state === 'ready') health.state = 'draining'
+      report()
+      requests.evictAll()
+      if (table.size > 0) await orTimeout((resolve) => (idle = resolve), drainMs)
+      requests.abandonAll()
+      // A status after `leaving` would bring the node back.
+      reporter.stop()
+    },
+    stop: reporter.stop,
+    flushUsage: () => usage.flush(usageFlushMs),
+  }
+}
+
+type Health = { state: NodeState; reason: string | null; newestEpoch: number }
+
+const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
+  const { bus, engine, adapters, disk, log, config } = deps
+  const incarnation = randomUUID()
+  const table = createTable()
+  const outbox = createTokenOutbox({ bus, nodeId: config.nodeId, incarnation })
+  const publisher = createStepPublisher({ table, outbox, now: Date.now })
+  const metrics = createNodeMetrics(deps.metrics, table)
+  const health: Health = { state: 'ready', reason: null, newestEpoch: 0 }
+  // A scheduler never assigns more than the batch holds; twice that leaves room for what it has
+  // cancelled and the engine has not let go of yet.
+  const maxRequests = 2 * config.maxBatchSize
+  const measureNow = () => measure({ stats: engine.stats(), table, adapters, onDisk: disk.list() })
+  return {
+    incarnation,
+    table,
+    outbox,
+    metrics,
+    health,
+    counters: createCounters(),
+    usage: createUsageRecorder({ bus, log, onLost: metrics.observeUsageLost }),
+    requests: createRequests({ engine, adapters, table, publisher, log, maxRequests, onEnd }),
+    measureNow,
+    /** The newest measurement: an engine that has failed gives no more. */
+    measured: measureNow(),
+  }
+}
+
+const reportStatus = (
+  { bus, engine, config }: NodeDeps,
+  parts: Parts,
+  fail: (reason: string) => void,
+): void => {
+  const { health, incarnation, counters, table } = parts
+  try {
+    parts.measured = parts.measureNow()
+  } catch (cause) {
+    // In a node that has failed before, the last measurement stands. `fail` reports by itself.
+    if (health.state !== 'failed') {
+      fail(`the engine does not answer: ${String(cause)}`)
+      return
+    }
+  }
+  const { pool, nodeId, baseModel, backend, maxBatchSize } = config
+  bus.publish(channels.nodeEvents(pool), {
+    type: 'status',
+    status: {
+      nodeId,
+      pool,
+      incarnation,
+      state: health.state,
+      ...(health.reason === null ? {} : { reason: health.reason }),
+      timeMs: Date.now(),
+      baseModel,
+      hardware: {
+        backend,
+        description: engine.description.slice(0, 512),
+        memoryBytes: config.engine.poolBytes,
+      },
+      maxBatchSize,
+      maxContext: engine.model.maxPositions,
+      ...parts.measured,
+      requests: listRequests(table),
+      counters: counters.values(),
+    },
+  })
+}
+
+const publishEnd = ({ bus, config }: NodeDeps, { usage, metrics }: Parts, end: End): void => {
+  const { pool, nodeId } = config
+  const { entry, reason, byPressure } = end
+  const { requestId, attempt } = entry.task
+  const ended = { type: 'ended' as const, nodeId, requestId, attempt, reason, byPressure }
+  bus.publish(channels.nodeEvents(pool), ended)
+  const event = toUsageEvent(entry, reason, { pool, nodeId, nowMs: Date.now() })
+  if (event !== null) usage.record(event)
+  metrics.observeEnd(end)
+}
+
+/** A router that has been replaced is not obeyed; a newer one is remembered. */
+const isCurrent = (health: Health, epoch: number): boolean => {
+  if (epoch < health.newestEpoch) return false
+  health.newestEpoch = epoch
+  return true
+}
+
+/** The reply to an assignment that cannot be taken whatever it is, else null. */
+const checkAssign = (health: Health, epoch: number): AssignReply | null => {
+  if (!isCurrent(health, epoch)) return refuse('The assignment is from a router that was replaced')
+  if (health.state !== 'ready') return refuse(`The node is ${health.state}`)
+  return null
+}
+
+const refuse = (message: string): AssignReply => ({
+  type: 'refused',
+  error: toWireError(new AppError('unavailable', message)),
+})
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+const orTimeout = (wait: (resolve: () => void) => void, timeoutMs: number): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, timeoutMs)
+    wait(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })

@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { connectBus, connectNats } from '@punica/bus'
+import { startNatsServer } from '@punica/bus/testing'
+import { createEngine } from '@punica/native-sgmv'
+import { natsObjectStore } from '@punica/object-store'
+import {
+  type AdapterRef,
+  type AssignReply,
+  channels,
+  type Task,
+  type TokenBatch,
+} from '@punica/schema'
+import { createMetrics, pino } from '@punica/service'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createAdapters } from './adapters/adapters.ts'
+import { openDiskCache } from './adapters/disk-cache.ts'
+import { serveNode } from './node.ts'
+import { task } from './testing/fixtures.ts'
+
+// The node with a real engine, the demo model, a real nats-server and its object store.
+
+const models = fileURLToPath(new URL('../../../models', import.meta.url))
+const closers: (() => Promise<unknown>)[] = []
+afterAll(async () => {
+  for (const close of closers) await close()
+})
+
+type End = TokenBatch['ends'][number]
+
+const start = async () => {
+  const nats = await startNatsServer()
+  closers.unshift(nats.stop)
+  const bus = await connectBus({ url: nats.url })
+  closers.unshift(bus.close)
+  const bulk = await connectNats({ url: nats.url })
+  closers.unshift(() => bulk.close())
+  const store = await natsObjectStore(bulk)
+  const folder = await mkdtemp(path.join(tmpdir(), 'punica-node-'))
+  closers.unshift(() => rm(folder, { recursive: true }))
+  const poolBytes = 32 * 1024 ** 2
+  const engine = await createEngine({
+    modelFolder: path.join(models, 'base'),
+    numThreads: 1,
+    poolBytes,
+    hostAdapterBytes: 64 * 1024 ** 2,
+  })
+  closers.unshift(engine.close)
+  const disk = await openDiskCache({ folder, maxBytes: 1024 ** 3, source: store })
+  const controller = new AbortController()
+  let serving: Promise<void> = Promise.resolve()
+  await new Promise<void>((resolve) => {
+    serving = serveNode(controller.signal, {
+      bus,
+      engine,
+      adapters: createAdapters({ engine, disk }),
+      disk,
+      log: pino({ level: 'silent' }),
+      metrics: createMetrics('gpu-node'),
+      config: {
+        pool: 'default',
+        nodeId: 'n1',
+        baseModel: 'base',
+        backend: 'cpu',
+        maxBatchSize: 32,
+        engine: { poolBytes },
+      },
+      ready: () => resolve(),
+    })
+  })
+  closers.unshift(async () => {
+    controller.abort()
+    await serving
+  })
+  return { bus, store, folder, model: engine.model }
+}
+
+let node: Awaited<ReturnType<typeof start>>
+beforeAll(async () => {
+  node = await start()
+})
+
+const assign = (what: Task): Promise<AssignReply> =>
+  node.bus.request(channels.assign('n1'), { epoch: 1, task: what }, { timeoutMs: 5_000 })
+
+/** Follows the requests of one gateway of its own. */
+const follow = (gatewayId: string) => {
+  const tokens = new Map<string, number[]>()
+  const ends = new Map<string, End>()
+  let wake = (): void => {}
+  node.bus.subscribe(channels.tokens(gatewayId), (batch) => {
+    for (const { requestId, token } of batch.tokens) {
+      tokens.set(requestId, [...(tokens.get(requestId) ?? []), token])
+    }
+    for (const end of batch.ends) ends.set(end.requestId, end)
+    wake()
+  })
+  return {
+    tokens,
+    end: async (requestId: string): Promise<End | undefined> => {
+      while (!ends.has(requestId)) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      return ends.get(requestId)
+    },
+    received: async (requestId: string, count: number): Promise<void> => {
+      while ((tokens.get(requestId)?.length ?? 0) < count) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+  }
+}
+
+const upload = async (name: string, weights?: Uint8Array): Promise<AdapterRef> => {
+  const folder = path.join(models, 'adapters', name)
+  const put = async (
+    file: AdapterRef['files'][number]['name'],
+    data: AsyncIterable<Uint8Array>,
+  ) => ({
+    name: file,
+    ...(await node.store.put(data, { maxBytes: 1024 ** 3 })),
+  })
+  const config = await put(
+    'adapter_config.json',
+    createReadStream(path.join(folder, 'adapter_config.json')),
+  )
+  const model = await put(
+    'adapter_model.safetensors',
+    weights === undefined
+      ? createReadStream(path.join(folder, 'adapter_model.safetensors'))
+      : (async function* () {
+          yield weights
+        })(),
+  )
+  const digest = createHash('sha256')
+    .update(config.digest + model.digest)
+    .digest('hex')
+  return { digest, rank: 8, sizeBytes: model.sizeBytes, files: [config, model] }
+}
+
+const prompt = Array.from({ length: 24 }, (_, i) => 40 + 7 * i)
+const generate = (requestId: string, gatewayId: string, rest: Partial<Task> = {}): Task =>
+  task(requestId, {
+    gatewayId,
+    tokens: prompt,
+    numPromptTokens: prompt.length,
+    maxNewTokens: 48,
+    ignoreEos: true,
+    sampling: { seed: 11, temperature: 0.9 },
+    ...rest,
+  })
+
+test('adapters come from the store and answer in one batch, each as it would alone', async () => {
+  const names = ['french', 'sql-helper', 'bard']
+  const adapters = [null, ...(await Promise.all(names.map((name) => upload(name))))]
+  const gateway = follow('gw-mix')
+  for (const [i, adapter] of adapters.entries()) {
+    await assign(generate(`alone-${i}`, 'gw-mix', { adapter }))
+    expect(await gateway.end(`alone-${i}`)).toMatchObject({ reason: 'length', numTokens: 48 })
+  }
+  await Promise.all(
+    adapters.map((adapter, i) => assign(generate(`mixed-${i}`, 'gw-mix', { adapter }))),
+  )
+  for (const i of adapters.keys()) {
+    await gateway.end(`mixed-${i}`)
+    expect(gateway.tokens.get(`mixed-${i}`)).toEqual(gateway.tokens.get(`alone-${i}`))
+  }
+  const answers = adapters.map((_, i) => String(gateway.tokens.get(`alone-${i}`)))
+  expect(new Set(answers).size).toBe(answers.length)
+})
+
+test('an evicted request goes on elsewhere as if nothing had happened', async () => {
+  const gateway = follow('gw-move')
+  await assign(generate('whole', 'gw-move', { maxNewTokens: 900 }))
+  expect(await gateway.end('whole')).toMatchObject({ reason: 'length' })
+  await assign(generate('moved', 'gw-move', { maxNewTokens: 900 }))
+  await gateway.received('moved', 5)
+  const evict = { type: 'evict' as const, epoch: 1, requestId: 'moved', attempt: 0 }
+  node.bus.publish(channels.nodeCommand('n1'), evict)
+  const end = await gateway.end('moved')
+  expect(end?.reason).toBe('evicted')
+  const first = gateway.tokens.get('moved') ?? []
+  expect(first).toHaveLength(end?.numTokens ?? 0)
+
+  const again = follow('gw-again')
+  const tokens = [...prompt, ...first]
+  await assign(generate('moved', 'gw-again', { attempt: 1, tokens, maxNewTokens: 900 }))
+  await again.end('moved')
+  expect([...first, ...(again.tokens.get('moved') ?? [])]).toEqual(gateway.tokens.get('whole'))
+})
+
+test('tokens beyond the vocabulary and prompts beyond the context are refused by name', async () => {
+  const { vocabSize, maxPositions } = node.model
+  expect(
+    await assign(generate('vocabulary', 'gw', { tokens: [1, vocabSize], numPromptTokens: 2 })),
+  ).toMatchObject({
+    type: 'refused',
+    error: { code: 'invalid_request', message: expect.stringContaining(String(vocabSize)) },
+  })
+  const tokens = new Array(maxPositions + 1).fill(5)
+  expect(
+    await assign(generate('context', 'gw', { tokens, numPromptTokens: tokens.length })),
+  ).toMatchObject({
+    type: 'refused',
+    error: { code: 'invalid_request', message: expect.stringContaining(String(maxPositions)) },
+  })
+})
+
+test('a broken adapter ends its request with what is wrong, and is not kept', async () => {
+  const weights = await readFile(path.join(models, 'adapters/french/adapter_model.safetensors'))
+  const adapter = await upload('french', weights.subarray(0, 5_000))
+  const gateway = follow('gw-broken')
+  await assign(generate('fine', 'gw-broken'))
+  await assign(generate('broken', 'gw-broken', { adapter }))
+  expect(await gateway.end('broken')).toMatchObject({
+    reason: 'error',
+    error: { code: 'adapter_invalid' },
+  })
+  expect(await gateway.end('fine')).toMatchObject({ reason: 'length' })
+  expect(await readdir(node.folder)).not.toContain(adapter.digest)
+})
+
+test('an adapter that the store does not have is unavailable', async () => {
+  const adapter = await upload('bard')
+  const missing = '0'.repeat(64)
+  const files = adapter.files.map((file) => ({ ...file, digest: missing }))
+  const gateway = follow('gw-missing')
+  await assign(generate('r1', 'gw-missing', { adapter: { ...adapter, digest: missing, files } }))
+  expect(await gateway.end('r1')).toMatchObject({ reason: 'error', error: { code: 'unavailable' } })
+})
