@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // Vite prefers graphql's ES module, Node (and so Apollo Server) its CommonJS one; two copies in one
+  // process refuse each other's types.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: [
       'apps/**/*.test.{ts,tsx}',

@@ -33,7 +33,7 @@ const makeRequests = (tokenizer: Tokenizer): Request[] => {
   return Array.from({ length: numRequests }, (_, i) => {
     const content = prompts[i % adapters.length]?.[Math.floor(i / adapters.length)] ?? ''
     const adapter = adapters[i % adapters.length] ?? ''
-    return { adapter, tokens: tokenizer.encodeChat([{ role: 'user', content }]) }
+    return { adapter, tokens: tokenizer.encode(tokenizer.applyChat([{ role: 'user', content }])) }
   })
 }
 

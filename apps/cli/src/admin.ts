@@ -1,0 +1,148 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import { AppError, type ErrorCode, errors } from '@punica/schema'
+
+const timeoutMs = 60_000
+const uploadTimeoutMs = 10 * 60_000
+const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors']
+
+export type Admin = {
+  /** One GraphQL operation; rejects with AppError for what the server refuses. */
+  graphql<T>(query: string, variables?: Record<string, unknown>): Promise<T>
+  createTenant(input: { slug: string; name: string }): Promise<void>
+  /** The whole key; it cannot be read again. */
+  createApiKey(input: {
+    tenant: string
+    name: string
+    scopes: ('GENERATE' | 'ADMIN')[]
+    expiresAt?: string
+  }): Promise<{ id: string; secret: string }>
+  createNatsCredential(input: {
+    tenant: string
+    name: string
+  }): Promise<{ creds: string; inboxPrefix: string }>
+  /** Uploads a PEFT folder and publishes it as the newest version of the adapter. */
+  pushAdapter(input: {
+    tenant: string
+    name: string
+    baseModel: string
+    folder: string
+  }): Promise<{ version: number; digest: string; rank: number }>
+}
+
+/** The control plane as one key sees it. */
+export const connectAdmin = ({ url, key }: { url: string; key: string }): Admin => {
+  const authorization = `Bearer ${key}`
+
+  const graphql: Admin['graphql'] = async <T>(query: string, variables = {}): Promise<T> => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization },
+      body: JSON.stringify({ query, variables }),
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    const { data, errors: problems } = await response.json()
+    const problem = problems?.[0]
+    if (problem !== undefined) throw toError(problem.extensions?.code, problem.message)
+    return data
+  }
+
+  /** A mutation with the field `result`, whose union has a ProblemError. */
+  const mutate = async <T>(query: string, input: Record<string, unknown>): Promise<T> => {
+    const { result } = await graphql<{ result: T & Partial<Problem> }>(query, { input })
+    if (result.__typename === 'ProblemError') {
+      throw toError(result.code, result.message ?? 'refused', result.field)
+    }
+    return result
+  }
+
+  const putFile = async (file: { name: string; url: string }, folder: string): Promise<void> => {
+    const source = path.join(folder, file.name)
+    const { size } = await stat(source)
+    const response = await fetch(file.url, {
+      method: 'PUT',
+      headers: { authorization, 'content-length': String(size) },
+      body: Readable.toWeb(createReadStream(source)) as ReadableStream,
+      duplex: 'half',
+      signal: AbortSignal.timeout(uploadTimeoutMs),
+    } as RequestInit)
+    if (!response.ok) {
+      const { error } = await response.json()
+      throw toError(error?.code, error?.message ?? `PUT ${file.name}: HTTP ${response.status}`)
+    }
+    await response.body?.cancel()
+  }
+
+  return {
+    graphql,
+    createTenant: async (input) => {
+      await mutate(createTenant, input)
+    },
+    createApiKey: async (input) => {
+      const { apiKey, secret } = await mutate<{ apiKey: { id: string }; secret: string }>(
+        createApiKey,
+        input,
+      )
+      return { id: apiKey.id, secret }
+    },
+    createNatsCredential: (input) => mutate(createNatsCredential, input),
+    pushAdapter: async ({ folder, ...input }) => {
+      for (const name of adapterFiles) await stat(path.join(folder, name))
+      const { upload } = await mutate<{ upload: Upload }>(createAdapterUpload, input)
+      for (const file of upload.files) await putFile(file, folder)
+      const { version } = await mutate<{ version: Version }>(publishAdapter, {
+        uploadId: upload.id,
+      })
+      return version
+    },
+  }
+}
+
+type Problem = { __typename: string; code: string; message: string; field: string | null }
+type Upload = { id: string; files: { name: string; url: string }[] }
+type Version = { version: number; digest: string; rank: number }
+
+const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && code in errors
+
+const toError = (code: unknown, message: string, field?: string | null): AppError =>
+  new AppError(isErrorCode(code) ? code : 'internal', message, { param: field ?? undefined })
+
+const problem = '... on ProblemError { __typename code message field }'
+
+const createTenant = `mutation CreateTenant($input: CreateTenantInput!) {
+  result: createTenant(input: $input) { __typename ${problem} }
+}`
+
+const createApiKey = `mutation CreateApiKey($input: CreateApiKeyInput!) {
+  result: createApiKey(input: $input) {
+    __typename
+    ... on CreateApiKeyPayload { secret apiKey { id } }
+    ${problem}
+  }
+}`
+
+const createNatsCredential = `mutation CreateNatsCredential($input: CreateNatsCredentialInput!) {
+  result: createNatsCredential(input: $input) {
+    __typename
+    ... on CreateNatsCredentialPayload { creds inboxPrefix }
+    ${problem}
+  }
+}`
+
+const createAdapterUpload = `mutation CreateAdapterUpload($input: CreateAdapterUploadInput!) {
+  result: createAdapterUpload(input: $input) {
+    __typename
+    ... on CreateAdapterUploadPayload { upload { id files { name url } } }
+    ${problem}
+  }
+}`
+
+const publishAdapter = `mutation PublishAdapter($input: PublishAdapterInput!) {
+  result: publishAdapter(input: $input) {
+    __typename
+    ... on PublishAdapterPayload { version { version digest rank } }
+    ${problem}
+  }
+}`

@@ -1,0 +1,95 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { type Authority, createAuthority, issueCredentials } from '@punica/bus'
+import { type Role, rolePermissions, roles } from '@punica/schema'
+
+/** What `punica up` keeps between two runs, and what only its owner may read. */
+export type DataFolder = {
+  path: string
+  operatorKey: string
+  authority: Authority
+  /** Paths of the .creds files of the programs. */
+  credentials: Readonly<Record<Role, string>>
+  logs: string
+  /** Lets another `up` use the folder. */
+  release(): Promise<void>
+}
+
+/**
+ * Opens the folder, making its secrets at the first time, and locks it: two systems on one folder
+ * would destroy each other's data.
+ */
+export const openDataFolder = async (folder: string): Promise<DataFolder> => {
+  const logs = path.join(folder, 'logs')
+  await mkdir(logs, { recursive: true, mode: 0o700 })
+  const release = await lock(path.join(folder, 'lock'))
+  const secrets = await keptSecrets(path.join(folder, 'secrets.json'))
+  const credentials = await writeCredentials(folder, secrets.authority)
+  return { path: folder, ...secrets, credentials, logs, release }
+}
+
+type Secrets = { operatorKey: string; authority: Authority }
+
+const keptSecrets = async (file: string): Promise<Secrets> => {
+  if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8'))
+  const secrets = { operatorKey: newKey(), authority: await createAuthority() }
+  await writeFile(file, `${JSON.stringify(secrets)}\n`, { mode: 0o600, flag: 'wx' })
+  return secrets
+}
+
+/** An API key: a public prefix to find it by, and 256 random bits. */
+const newKey = (): string => {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+  const prefix = Array.from({ length: 12 }, () => letters[randomInt(letters.length)]).join('')
+  return `pk_${prefix}_${randomBytes(32).toString('base64url')}`
+}
+
+/** New ones at each start, so that a change of the permissions takes effect. */
+const writeCredentials = async (
+  folder: string,
+  authority: Authority,
+): Promise<DataFolder['credentials']> => {
+  const write = async (role: Role): Promise<string> => {
+    const permissions = rolePermissions(role)
+    const { creds } = await issueCredentials(authority.accountSeed, { name: role, permissions })
+    const file = path.join(folder, `${role}.creds`)
+    await writeFile(file, creds, { mode: 0o600 })
+    return file
+  }
+  const files = await Promise.all(roles.map(async (role) => [role, await write(role)] as const))
+  return Object.fromEntries(files) as Record<Role, string>
+}
+
+const lock = async (file: string): Promise<() => Promise<void>> => {
+  for (let attempt = 0; attempt < 2; attempt++) {
+    try {
+      const handle = await open(file, 'wx')
+      await handle.writeFile(String(process.pid))
+      await handle.close()
+      return () => rm(file, { force: true })
+    } catch (cause) {
+      if (!existsSync(file)) throw cause
+      const pid = Number(await readFile(file, 'utf8'))
+      if (isAlive(pid)) {
+        throw new Error(
+          `${path.dirname(file)} is in use by process ${pid}. Stop it, or name another folder with --data.`,
+          { cause },
+        )
+      }
+      await rm(file, { force: true })
+    }
+  }
+  throw new Error(`${file} could not be locked`)
+}
+
+const isAlive = (pid: number): boolean => {
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (err) {
+    return err instanceof Error && 'code' in err && err.code === 'EPERM'
+  }
+}
