@@ -14,7 +14,7 @@ const layers = {
   'packages/object-store': ['schema', 'bus'],
   'packages/service': ['schema'],
   'packages/client': ['schema', 'bus'],
-  'packages/embedded': ['bus'],
+  'packages/embedded': [],
   'apps/control-plane': ['schema', 'adapter', 'bus', 'embedded', 'object-store', 'service'],
   'apps/gateway': ['schema', 'tokenizer', 'bus', 'service'],
   'apps/router': ['schema', 'scheduler', 'bus', 'service'],

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -44,6 +45,8 @@ dropForeignBuild()
 const build = spawnSync(process.execPath, [cmakeJs, 'build', '--directory', folder], {
   encoding: 'utf8',
   maxBuffer: 256 * 1024 ** 2,
+  // make, unlike ninja, builds one file at a time unless it is told.
+  env: { CMAKE_BUILD_PARALLEL_LEVEL: String(os.availableParallelism()), ...process.env },
 })
 if (build.status !== 0) {
   fail(
