@@ -1,0 +1,299 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { adapterDigest } from '@punica/adapter'
+import { adapterRecords } from '@punica/schema'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Harness, models, startHarness } from '../testing/harness.ts'
+
+let harness: Harness
+let key = ''
+let other = ''
+beforeAll(async () => {
+  harness = await startHarness()
+  key = (await harness.createTenant('acme')).admin
+  other = (await harness.createTenant('other')).admin
+})
+afterAll(() => harness.stop())
+
+const folder = `${models}/adapters`
+const config = await readFile(`${folder}/sentiment/adapter_config.json`)
+const weights = await readFile(`${folder}/sentiment/adapter_model.safetensors`)
+
+type Upload = { id: string; files: { name: string; url: string; maxBytes: number }[] }
+
+const openUpload = async (name: string): Promise<Upload> => {
+  const input = { tenant: 'acme', name, baseModel: 'demo' }
+  const fields = 'upload { id expiresAt files { name url maxBytes } }'
+  return (await harness.mutate('createAdapterUpload', input, fields, key)).upload
+}
+
+const put = (
+  upload: Upload,
+  file: string,
+  body: Uint8Array | ReadableStream,
+  authorization = `Bearer ${key}`,
+): Promise<Response> =>
+  fetch(`${harness.url}/uploads/${upload.id}/${file}`, {
+    method: 'PUT',
+    headers: { authorization },
+    body,
+    duplex: 'half',
+  } as RequestInit)
+
+const publish = (upload: Upload, by = key) =>
+  harness.mutate(
+    'publishAdapter',
+    { uploadId: upload.id },
+    'adapter { id name } version { id version digest rank targetModules sizeBytes weight }',
+    by,
+  )
+
+const publishFiles = async (name: string, a: Uint8Array, b: Uint8Array) => {
+  const upload = await openUpload(name)
+  expect((await put(upload, 'adapter_config.json', a)).status).toBe(200)
+  expect((await put(upload, 'adapter_model.safetensors', b)).status).toBe(200)
+  return publish(upload)
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+const recordOf = async (name: string) =>
+  (await (await harness.bus.records(adapterRecords)).get(`acme.${name}`))?.value
+
+test('an upload becomes a version, a record, and bytes in the object store', async () => {
+  const upload = await openUpload('sentiment')
+  expect(upload.files.map(({ name }) => name)).toEqual([
+    'adapter_config.json',
+    'adapter_model.safetensors',
+  ])
+  for (const { name, url } of upload.files) {
+    const body = name === 'adapter_config.json' ? config : weights
+    const headers = { authorization: `Bearer ${key}` }
+    const response = await fetch(url, { method: 'PUT', headers, body })
+    expect(await response.json()).toEqual({ name, digest: sha256(body), sizeBytes: body.length })
+  }
+  const { version } = await publish(upload)
+  const files = [
+    { name: 'adapter_config.json', digest: sha256(config), sizeBytes: config.length },
+    { name: 'adapter_model.safetensors', digest: sha256(weights), sizeBytes: weights.length },
+  ]
+  expect(version).toMatchObject({
+    version: 1,
+    rank: 32,
+    targetModules: ['q_proj', 'v_proj'],
+    weight: 1,
+  })
+  expect(version.digest).toBe(adapterDigest(files))
+  expect(await recordOf('sentiment')).toMatchObject({
+    tenant: 'acme',
+    name: 'sentiment',
+    baseModel: 'demo',
+    versions: [{ version: 1, digest: version.digest, rank: 32, weight: 1, files }],
+    grants: [],
+  })
+  expect(await harness.store.head(sha256(weights))).toEqual({ sizeBytes: weights.length })
+
+  // The answer may be lost on its way: asking again is harmless.
+  expect((await publish(upload)).version).toEqual(version)
+  expect((await put(upload, 'adapter_config.json', config)).status).toBe(409)
+})
+
+test('a new version takes over the bare name; the same bytes are the same version', async () => {
+  const first = await publishFiles('bot', config, weights)
+  expect((await publishFiles('bot', config, weights)).version).toEqual(first.version)
+  const reworded = Buffer.from(`${config} `)
+  const second = await publishFiles('bot', reworded, weights)
+  expect(second.version).toMatchObject({ version: 2, weight: 1 })
+  expect((await recordOf('bot'))?.versions.map(({ weight }) => weight)).toEqual([0, 1])
+})
+
+test('versions published at once are numbered one after the other', async () => {
+  const bodies = [1, 2, 3].map((n) => Buffer.from(`${config}${' '.repeat(n)}`))
+  const made = await Promise.all(bodies.map((body) => publishFiles('race', body, weights)))
+  expect(made.map(({ version }) => version.version).sort()).toEqual([1, 2, 3])
+  expect((await recordOf('race'))?.versions.map(({ weight }) => weight)).toEqual([0, 0, 1])
+})
+
+test.each([
+  [
+    'a pickle',
+    config,
+    Buffer.from([0x80, 2, ...Buffer.alloc(64)]),
+    'adapter_invalid',
+    'Python pickle',
+  ],
+  ['a file that is cut off', config, weights.subarray(0, -4), 'adapter_invalid', 'cut off'],
+  [
+    'DoRA',
+    Buffer.from(`${config}`.replace('"use_dora": false', '"use_dora": true')),
+    weights,
+    'adapter_incompatible',
+    'use_dora',
+  ],
+  [
+    'an adapter for another base',
+    config,
+    withOtherShape(weights),
+    'adapter_incompatible',
+    'for this base model',
+  ],
+])('%s is refused and leaves nothing servable', async (_, a, b, code, message) => {
+  const result = await publishFiles('broken', a, b)
+  expect(result).toMatchObject({ __typename: 'ProblemError', code })
+  expect(result.message).toContain(message)
+  expect(await recordOf('broken')).toBeUndefined()
+})
+
+/** q_proj of layer 0 claims another hidden size. The data takes as many bytes as before. */
+function withOtherShape(file: Buffer): Buffer {
+  const length = Number(file.readBigUInt64LE(0))
+  const header = file
+    .subarray(8, 8 + length)
+    .toString()
+    .replace('[32,256]', '[64,128]')
+  return Buffer.concat([file.subarray(0, 8), Buffer.from(header), file.subarray(8 + length)])
+}
+
+test('an upload without its files cannot be published', async () => {
+  const upload = await openUpload('empty')
+  expect(await publish(upload)).toMatchObject({
+    code: 'invalid_request',
+    field: 'adapter_config.json',
+  })
+})
+
+test('a file that is too large is refused, with and without a length', async () => {
+  const upload = await openUpload('large')
+  const body = new Uint8Array(64 * 1024 + 1)
+  const refused = await put(upload, 'adapter_config.json', body)
+  expect(refused.status).toBe(413)
+  expect(await refused.json()).toMatchObject({
+    error: { code: 'payload_too_large', param: 'adapter_config.json' },
+  })
+  const stream = new ReadableStream({
+    start(controller) {
+      controller.enqueue(body)
+      controller.close()
+    },
+  })
+  expect((await put(upload, 'adapter_config.json', stream)).status).toBe(413)
+  expect(await harness.db.uploadedFile.count({ where: { uploadId: upload.id } })).toBe(0)
+})
+
+test('an upload that breaks off leaves nothing usable', async () => {
+  const upload = await openUpload('torn')
+  await put(upload, 'adapter_config.json', config)
+  await new Promise<void>((resolve) => {
+    const url = `${harness.url}/uploads/${upload.id}/adapter_model.safetensors`
+    const headers = { authorization: `Bearer ${key}`, 'content-length': weights.length }
+    const sending = request(url, { method: 'PUT', headers })
+    sending.on('error', () => resolve())
+    sending.write(weights.subarray(0, 100_000), () => sending.destroy())
+  })
+  expect(await publish(upload)).toMatchObject({ field: 'adapter_model.safetensors' })
+  expect((await put(upload, 'adapter_model.safetensors', weights)).status).toBe(200)
+  expect((await publish(upload)).version.version).toBe(1)
+})
+
+test.each([
+  [
+    'a file name that is not one',
+    async (upload: Upload) => put(upload, 'pytorch_model.bin', config),
+    404,
+  ],
+  ['a path', async (upload: Upload) => put(upload, '..%2f..%2fetc%2fpasswd', config), 404],
+  [
+    'an upload that is not there',
+    async (upload: Upload) => put({ ...upload, id: '0' }, 'adapter_config.json', config),
+    404,
+  ],
+  [
+    'a key of another tenant',
+    async (upload: Upload) => put(upload, 'adapter_config.json', config, `Bearer ${other}`),
+    404,
+  ],
+  ['no key', async (upload: Upload) => put(upload, 'adapter_config.json', config, ''), 401],
+])('%s is refused', async (_, send, status) => {
+  const response = await send(await openUpload('refused'))
+  expect(response.status).toBe(status)
+  expect(await response.json()).toMatchObject({ error: { code: expect.any(String) } })
+})
+
+test('an expired upload takes and publishes nothing', async () => {
+  const upload = await openUpload('late')
+  await put(upload, 'adapter_config.json', config)
+  await put(upload, 'adapter_model.safetensors', weights)
+  const expiresAt = new Date(Date.now() - 1)
+  await harness.db.adapterUpload.update({ where: { id: upload.id }, data: { expiresAt } })
+  expect((await put(upload, 'adapter_config.json', config)).status).toBe(409)
+  expect(await publish(upload)).toMatchObject({ code: 'conflict' })
+})
+
+test.each([
+  [{ name: 'Bad Name' }, 'invalid_request', 'name'],
+  [{ name: 'demo' }, 'conflict', 'name'],
+  [{ baseModel: 'none' }, 'not_found', 'baseModel'],
+])('createAdapterUpload refuses %j', async (changes, code, field) => {
+  const input = { tenant: 'acme', name: 'x', baseModel: 'demo', ...changes }
+  const result = await harness.mutate('createAdapterUpload', input, 'upload { id }', key)
+  expect(result).toMatchObject({ code, field })
+})
+
+test('a grant shows in the record, lets the other tenant look, and can be taken back', async () => {
+  await publishFiles('shared', config, weights)
+  const input = { tenant: 'acme', name: 'shared', to: 'other' }
+  const seen = async () => {
+    const query =
+      '{ adapter(tenant: "acme", name: "shared") { name versions { version } tenant { slug } } }'
+    return (await harness.graphql(query, {}, other)).data?.adapter
+  }
+  expect(await seen()).toBeNull()
+  for (let i = 0; i < 2; i++) {
+    const { adapter } = await harness.mutate(
+      'grantAdapter',
+      input,
+      'adapter { grants { slug } }',
+      key,
+    )
+    expect(adapter.grants).toEqual([{ slug: 'other' }])
+  }
+  expect((await recordOf('shared'))?.grants).toEqual(['other'])
+  expect(await seen()).toEqual({
+    name: 'shared',
+    versions: [{ version: 1 }],
+    tenant: { slug: 'acme' },
+  })
+  const nosy = '{ adapter(tenant: "acme", name: "shared") { tenant { apiKeys { id } } } }'
+  expect((await harness.graphql(nosy, {}, other)).errors?.[0]?.extensions.code).toBe('forbidden')
+  await harness.mutate('revokeAdapterGrant', input, 'adapter { id }', key)
+  expect((await recordOf('shared'))?.grants).toEqual([])
+  expect(await seen()).toBeNull()
+})
+
+test('a tenant has a bounded number of open uploads', async () => {
+  const { admin } = await harness.createTenant('eager')
+  const { id: tenantId } = await harness.db.tenant.findUniqueOrThrow({ where: { slug: 'eager' } })
+  const upload = { tenantId, name: 'bot', baseModelName: 'demo' }
+  const expiresAt = new Date(Date.now() + 60_000)
+  await harness.db.adapterUpload.createMany({ data: Array(64).fill({ ...upload, expiresAt }) })
+  const input = { tenant: 'eager', name: 'bot', baseModel: 'demo' }
+  const open = () => harness.mutate('createAdapterUpload', input, 'upload { id }', admin)
+  expect(await open()).toMatchObject({ code: 'quota_exceeded' })
+  await harness.db.adapterUpload.updateMany({
+    where: { tenantId },
+    data: { expiresAt: new Date(0) },
+  })
+  expect(await open()).toMatchObject({ upload: { id: expect.any(String) } })
+})
+
+test('an adapter has a bounded number of versions', async () => {
+  const { version } = await publishFiles('many', config, weights)
+  const where = { id: version.id }
+  await harness.db.adapterVersion.update({ where, data: { version: 64 } })
+  const result = await publishFiles('many', Buffer.from(`${config} `), weights)
+  expect(result).toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('64 versions'),
+  })
+})

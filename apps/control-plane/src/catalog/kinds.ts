@@ -1,0 +1,147 @@
+import {
+  AdapterFile,
+  AdapterRecord,
+  type ApiKeyRecord,
+  adapterRecords,
+  apiKeyRecords,
+  type BaseModelRecord,
+  baseModelRecords,
+  type RecordKind,
+  type TenantRecord,
+  tenantRecords,
+} from '@punica/schema'
+import type { Transaction } from '../db/database.ts'
+
+/** How records of one kind come out of the database. */
+export type CatalogKind<T> = {
+  kind: RecordKind<T>
+  /** Keys of all records that there should be. */
+  listKeys(db: Transaction): Promise<string[]>
+  /** What holds now, by key; a key without a record is absent. */
+  read(db: Transaction, keys: readonly string[]): Promise<Map<string, T>>
+}
+
+const tenants: CatalogKind<TenantRecord> = {
+  kind: tenantRecords,
+  listKeys: async (db) =>
+    (await db.tenant.findMany({ select: { slug: true } })).map(({ slug }) => slug),
+  read: async (db, keys) => {
+    const rows = await db.tenant.findMany({ where: { slug: { in: [...keys] } } })
+    return new Map(
+      rows.map((row) => [
+        row.slug,
+        {
+          slug: row.slug,
+          suspended: row.suspended,
+          weight: row.weight,
+          maxConcurrentRequests: row.maxConcurrentRequests,
+          maxTokensPerMinute: row.maxTokensPerMinute,
+        },
+      ]),
+    )
+  },
+}
+
+/** An operator's keys stay here: nothing is generated with them. */
+const servable = () => ({
+  tenantId: { not: null },
+  revokedAt: null,
+  OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }],
+})
+
+const apiKeys: CatalogKind<ApiKeyRecord> = {
+  kind: apiKeyRecords,
+  listKeys: async (db) => {
+    const rows = await db.apiKey.findMany({ where: servable(), select: { prefix: true } })
+    return rows.map(({ prefix }) => prefix)
+  },
+  read: async (db, keys) => {
+    const where = { ...servable(), prefix: { in: [...keys] } }
+    const rows = await db.apiKey.findMany({ where, include: { tenant: true } })
+    const records = new Map<string, ApiKeyRecord>()
+    for (const { prefix, hash, tenant, scopes, expiresAt } of rows) {
+      if (tenant === null) continue
+      records.set(prefix, {
+        prefix,
+        hash,
+        tenant: tenant.slug,
+        scopes: scopes.map((scope) => (scope === 'ADMIN' ? 'admin' : 'generate')),
+        expiresAtMs: expiresAt?.getTime() ?? null,
+      })
+    }
+    return records
+  },
+}
+
+const baseModels: CatalogKind<BaseModelRecord> = {
+  kind: baseModelRecords,
+  listKeys: async (db) => {
+    const rows = await db.pool.findMany({ select: { baseModelName: true } })
+    return rows.map((row) => row.baseModelName)
+  },
+  read: async (db, keys) => {
+    const where = { baseModelName: { in: [...keys] } }
+    const pools = await db.pool.findMany({ where, include: { baseModel: true } })
+    return new Map(
+      pools.map(({ name: pool, baseModel: { name, maxContext } }) => [
+        name,
+        { name, pool, maxContext },
+      ]),
+    )
+  },
+}
+
+const adapters: CatalogKind<AdapterRecord> = {
+  kind: adapterRecords,
+  listKeys: async (db) => {
+    const select = { name: true, tenant: { select: { slug: true } } }
+    const rows = await db.adapter.findMany({ select })
+    return rows.map(({ name, tenant }) => adapterKey(tenant.slug, name))
+  },
+  read: async (db, keys) => {
+    const rows = await db.adapter.findMany({
+      where: { OR: keys.map(whereAdapterKey) },
+      include: {
+        tenant: true,
+        versions: { include: { files: { orderBy: { name: 'asc' } } }, orderBy: { version: 'asc' } },
+        grants: { include: { tenant: true } },
+      },
+    })
+    return new Map(
+      rows.map((row) => [
+        adapterKey(row.tenant.slug, row.name),
+        AdapterRecord.parse({
+          tenant: row.tenant.slug,
+          name: row.name,
+          baseModel: row.baseModelName,
+          createdAtMs: row.createdAt.getTime(),
+          versions: row.versions.map(({ version, digest, rank, sizeBytes, weight, files }) => ({
+            version,
+            digest,
+            rank,
+            sizeBytes: Number(sizeBytes),
+            files: files.map(toAdapterFile),
+            weight,
+          })),
+          grants: row.grants.map(({ tenant }) => tenant.slug).sort(),
+        }),
+      ]),
+    )
+  },
+}
+
+const toAdapterFile = (file: { name: string; digest: string; sizeBytes: bigint }): AdapterFile =>
+  AdapterFile.parse({ name: file.name, digest: file.digest, sizeBytes: Number(file.sizeBytes) })
+
+/** A slug has no dot, so the first one ends it. */
+export const adapterKey = (tenant: string, name: string): string => `${tenant}.${name}`
+
+const whereAdapterKey = (key: string) => {
+  const dot = key.indexOf('.')
+  return { tenant: { slug: key.slice(0, dot) }, name: key.slice(dot + 1) }
+}
+
+/** Every kind of record of the catalog, under the name that the outbox gives it. */
+export const catalogKinds = { tenant: tenants, key: apiKeys, base: baseModels, adapter: adapters }
+export type CatalogKindName = keyof typeof catalogKinds
+export const catalogKindNames = ['tenant', 'key', 'base', 'adapter'] as const

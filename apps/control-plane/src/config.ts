@@ -1,0 +1,50 @@
+import { ModelName, Slug } from '@punica/schema'
+import { z } from 'zod'
+import { parseKey } from './keys/api-key.ts'
+
+export const Config = z
+  .object({
+    DATABASE_URL: z.string().min(1),
+    NATS_URL: z.string().default('nats://127.0.0.1:4222'),
+    /** Path of a .creds file. */
+    NATS_CREDS: z.string().optional(),
+    HOST: z.string().default('127.0.0.1'),
+    /** 0 picks a free one. */
+    PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+    /** Where clients reach this server; by default where it listens. */
+    PUBLIC_URL: z
+      .url()
+      .transform((url) => url.replace(/\/+$/, ''))
+      .optional(),
+    /** An operator's API key that holds from the start. */
+    OPERATOR_KEY: z
+      .string()
+      .refine((key) => parseKey(key) !== null, 'must be pk_<12 of a-z0-9>_<43 of base64url>')
+      .optional(),
+    /** Signs NATS credentials of tenants. */
+    NATS_ACCOUNT_SEED: z.string().optional(),
+    /** A Hugging Face folder; its config.json says the shape of the base model. */
+    MODEL_FOLDER: z.string().optional(),
+    BASE_MODEL: ModelName.optional(),
+    /** The pool that serves the base model. */
+    POOL: Slug.default('default'),
+  })
+  .refine((env) => (env.MODEL_FOLDER === undefined) === (env.BASE_MODEL === undefined), {
+    path: ['BASE_MODEL'],
+    message: 'MODEL_FOLDER and BASE_MODEL go together',
+  })
+  .transform((env) => ({
+    databaseUrl: env.DATABASE_URL,
+    natsUrl: env.NATS_URL,
+    natsCreds: env.NATS_CREDS,
+    host: env.HOST,
+    port: env.PORT,
+    publicUrl: env.PUBLIC_URL,
+    operatorKey: env.OPERATOR_KEY,
+    natsAccountSeed: env.NATS_ACCOUNT_SEED,
+    baseModel:
+      env.MODEL_FOLDER === undefined || env.BASE_MODEL === undefined
+        ? null
+        : { name: env.BASE_MODEL, folder: env.MODEL_FOLDER, pool: env.POOL },
+  }))
+export type Config = z.output<typeof Config>

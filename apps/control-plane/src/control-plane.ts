@@ -1,0 +1,90 @@
+import type { Bus } from '@punica/bus'
+import type { ObjectStore } from '@punica/object-store'
+import { UsageEvent, usageStream } from '@punica/schema'
+import type { Logger } from '@punica/service'
+import { createProjector } from './catalog/projector.ts'
+import { type BaseModelSetting, seedBaseModel } from './catalog/seed-base-model.ts'
+import { type Closers, createClosers } from './closers.ts'
+import type { Database } from './db/database.ts'
+import { keepHouse } from './housekeeping.ts'
+import { seedOperatorKey } from './keys/seed-operator-key.ts'
+import { createInventory } from './nodes/inventory.ts'
+import { watchNodes } from './nodes/watch-nodes.ts'
+import { createGate } from './server/gate.ts'
+import { serve } from './server/server.ts'
+import { countUsage } from './usage/count-usage.ts'
+
+export type ControlPlaneOptions = {
+  db: Database
+  bus: Bus
+  store: ObjectStore
+  log: Logger
+  host: string
+  /** 0 picks a free one. */
+  port: number
+  publicUrl?: string | undefined
+  operatorKey?: string | undefined
+  natsAccountSeed?: string | undefined
+  baseModel: BaseModelSetting | null
+}
+
+export type ControlPlane = { port: number; url: string; close(): Promise<void> }
+
+const maxUploads = 16
+const maxInspections = 4
+
+/**
+ * Starts the control plane over a migrated database: seeds it, puts the catalog right, follows the
+ * nodes, and serves. `close` finishes what is under way; the connections stay the caller's.
+ */
+export const startControlPlane = async (options: ControlPlaneOptions): Promise<ControlPlane> => {
+  const { db, operatorKey, baseModel } = options
+  if (operatorKey !== undefined) await seedOperatorKey(db, operatorKey)
+  if (baseModel !== null) await seedBaseModel(db, baseModel)
+  const closers = createClosers()
+  try {
+    const server = await start(options, closers)
+    return { ...server, close: closers.close }
+  } catch (cause) {
+    await closers.close()
+    throw cause
+  }
+}
+
+const start = async (
+  { db, bus, store, log, host, port, ...options }: ControlPlaneOptions,
+  closers: Closers,
+): Promise<{ port: number; url: string }> => {
+  const projector = await createProjector({ db, bus, log })
+  closers.add(projector.stop)
+  await projector.rebuild()
+  const inventory = createInventory()
+  const nodeWatch = await watchNodes({ db, bus, inventory, log })
+  closers.add(nodeWatch.stop)
+  const usage = { stream: usageStream, durable: 'control-plane', schema: UsageEvent }
+  closers.add(await bus.consume(usage, (event) => countUsage({ db, log }, event)))
+  closers.add(keepHouse({ db, store, log }).stop)
+
+  let url = ''
+  const server = await serve({
+    host,
+    port,
+    deps: {
+      db,
+      store,
+      projector,
+      inventory,
+      nodeWatch,
+      uploads: createGate(maxUploads, 'uploads'),
+      inspections: createGate(maxInspections, 'checks of adapters'),
+      settings: {
+        publicUrl: () => options.publicUrl ?? url,
+        natsAccountSeed: options.natsAccountSeed ?? null,
+      },
+      log,
+    },
+  })
+  closers.add(server.close)
+  url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`
+  return { port: server.port, url }
+}

@@ -1,0 +1,31 @@
+import { connectBus, connectNats } from '@punica/bus'
+import { natsObjectStore } from '@punica/object-store'
+import { run } from '@punica/service'
+import { createClosers } from './closers.ts'
+import { Config } from './config.ts'
+import { startControlPlane } from './control-plane.ts'
+import { openDatabase } from './db/database.ts'
+import { migrate } from './db/migrate.ts'
+import { untilAborted } from './until-aborted.ts'
+
+await run('control-plane', Config, async ({ config, log, signal, ready }) => {
+  const closers = createClosers()
+  try {
+    log.info({ migrations: await migrate(config.databaseUrl) }, 'database migrated')
+    const db = openDatabase({ url: config.databaseUrl })
+    closers.add(() => db.$disconnect())
+    const nats = { url: config.natsUrl, credentialsFile: config.natsCreds, log }
+    const bus = await connectBus({ ...nats, name: 'control-plane' })
+    closers.add(() => bus.close())
+    // Uploads have a connection of their own, so that no message waits behind their bytes.
+    const uploads = await connectNats({ ...nats, name: 'control-plane-uploads' })
+    closers.add(() => uploads.drain())
+    const store = await natsObjectStore(uploads)
+    const controlPlane = await startControlPlane({ ...config, db, bus, store, log })
+    closers.add(() => controlPlane.close())
+    ready({ port: controlPlane.port, url: controlPlane.url })
+    await untilAborted(signal)
+  } finally {
+    await closers.close()
+  }
+})

@@ -1,0 +1,32 @@
+import type { ObjectStore } from '@punica/object-store'
+import type { Logger } from '@punica/service'
+import type { Projector } from '../catalog/projector.ts'
+import type { Database } from '../db/database.ts'
+import type { Actor } from '../keys/actor.ts'
+import type { Inventory } from '../nodes/inventory.ts'
+import type { NodeWatch } from '../nodes/watch-nodes.ts'
+import type { Gate } from './gate.ts'
+import type { Loaders } from './loaders.ts'
+
+type Settings = {
+  /** Where clients reach this server, without a slash at the end. */
+  publicUrl(): string
+  /** Signs NATS credentials; null: none are issued. */
+  natsAccountSeed: string | null
+}
+
+/** What every operation uses. */
+export type Deps = {
+  db: Database
+  store: ObjectStore
+  projector: Pick<Projector, 'settle'>
+  inventory: Pick<Inventory, 'list'>
+  nodeWatch: Pick<NodeWatch, 'onChange'>
+  uploads: Gate
+  inspections: Gate
+  settings: Settings
+  log: Logger
+}
+
+/** What the resolvers of one operation are handed. */
+export type Context = Deps & { actor: Actor; loaders: Loaders }

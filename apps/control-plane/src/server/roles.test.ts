@@ -1,0 +1,172 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { buildSchema } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Harness, startHarness } from '../testing/harness.ts'
+
+type Caller = 'operator' | 'admin' | 'user' | 'otherAdmin'
+const callers: Caller[] = ['operator', 'admin', 'user', 'otherAdmin']
+
+let harness: Harness
+const keys: Record<Caller, string> = { operator: '', admin: '', user: '', otherAdmin: '' }
+let foreignKeyId = ''
+let ownKeyId = ''
+let uploadId = ''
+
+beforeAll(async () => {
+  harness = await startHarness()
+  keys.operator = harness.operatorKey
+  const acme = await harness.createTenant('acme')
+  keys.admin = acme.admin
+  keys.user = acme.user
+  keys.otherAdmin = (await harness.createTenant('other')).admin
+  const newKey = async (tenant: string): Promise<string> => {
+    const input = { tenant, name: 'to revoke', scopes: ['GENERATE'] }
+    return (await harness.mutate('createApiKey', input, 'apiKey { id }')).apiKey.id
+  }
+  ownKeyId = await newKey('acme')
+  foreignKeyId = await newKey('other')
+  const input = { tenant: 'acme', name: 'bot', baseModel: 'demo' }
+  uploadId = (await harness.mutate('createAdapterUpload', input, 'upload { id }')).upload.id
+})
+afterAll(() => harness.stop())
+
+// How each operation ends when it is about tenant acme: `ok` (which includes a refusal for another
+// reason than who asks), `null`, or the code of the error.
+const problem = '... on ProblemError { code }'
+const operations: [string, () => string, Record<Caller, string>][] = [
+  [
+    'Query.viewer',
+    () => '{ viewer { role } }',
+    { operator: 'ok', admin: 'ok', user: 'ok', otherAdmin: 'ok' },
+  ],
+  [
+    'Query.tenants',
+    () => '{ tenants { edges { node { id } } } }',
+    { operator: 'ok', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Query.tenant',
+    () => '{ tenant(slug: "acme") { id } }',
+    { operator: 'ok', admin: 'ok', user: 'ok', otherAdmin: 'null' },
+  ],
+  [
+    'Query.baseModels',
+    () => '{ baseModels { name pool } }',
+    { operator: 'ok', admin: 'ok', user: 'ok', otherAdmin: 'ok' },
+  ],
+  [
+    'Query.adapters',
+    () => '{ adapters(tenant: "acme") { edges { node { id } } } }',
+    { operator: 'ok', admin: 'ok', user: 'ok', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Query.adapter',
+    () => '{ adapter(tenant: "acme", name: "none") { id } }',
+    { operator: 'null', admin: 'null', user: 'null', otherAdmin: 'null' },
+  ],
+  [
+    'Query.pools',
+    () => '{ pools { name } }',
+    { operator: 'ok', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Query.nodes',
+    () => '{ nodes { id } }',
+    { operator: 'ok', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Tenant.apiKeys',
+    () => '{ tenant(slug: "acme") { apiKeys { id } } }',
+    { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'null' },
+  ],
+  [
+    'Mutation.createTenant',
+    () => `mutation { createTenant(input: { slug: "acme", name: "a" }) { ${problem} } }`,
+    { operator: 'conflict', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.createApiKey',
+    () =>
+      `mutation { createApiKey(input: { tenant: "acme", name: "k", scopes: [GENERATE] }) { ${problem} } }`,
+    { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.revokeApiKey',
+    () => `mutation { revokeApiKey(id: "${ownKeyId}") { ${problem} } }`,
+    { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'not_found' },
+  ],
+  [
+    'Mutation.createNatsCredential',
+    () => `mutation { createNatsCredential(input: { tenant: "acme", name: "n" }) { ${problem} } }`,
+    { operator: 'unavailable', admin: 'unavailable', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.createAdapterUpload',
+    () =>
+      `mutation { createAdapterUpload(input: { tenant: "acme", name: "a", baseModel: "demo" }) { ${problem} } }`,
+    { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.publishAdapter',
+    () => `mutation { publishAdapter(input: { uploadId: "${uploadId}" }) { ${problem} } }`,
+    {
+      operator: 'invalid_request',
+      admin: 'invalid_request',
+      user: 'not_found',
+      otherAdmin: 'not_found',
+    },
+  ],
+  [
+    'Mutation.grantAdapter',
+    () =>
+      `mutation { grantAdapter(input: { tenant: "acme", name: "none", to: "other" }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.revokeAdapterGrant',
+    () =>
+      `mutation { revokeAdapterGrant(input: { tenant: "acme", name: "none", to: "other" }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+]
+
+const outcomeOf = async (query: string, key: string): Promise<string> => {
+  const { data, errors } = await harness.graphql(query, {}, key)
+  if (errors !== undefined) return String(errors[0]?.extensions.code)
+  const value = Object.values(data ?? {})[0]
+  return value === null ? 'null' : (value?.code ?? 'ok')
+}
+
+describe.each(operations)('%s', (_, query, expected) => {
+  test.each(callers)('by %s', async (caller) => {
+    expect(await outcomeOf(query(), keys[caller])).toBe(expected[caller])
+  })
+})
+
+test('the table has every query and every mutation', async () => {
+  const path = fileURLToPath(import.meta.resolve('@punica/schema/schema.graphql'))
+  const schema = buildSchema(await readFile(path, 'utf8'))
+  const fieldsOf = (type: 'Query' | 'Mutation'): string[] => {
+    const fields = type === 'Query' ? schema.getQueryType() : schema.getMutationType()
+    return Object.keys(fields?.getFields() ?? {}).map((name) => `${type}.${name}`)
+  }
+  const named = operations.map(([name]) => name)
+  expect(named).toEqual(expect.arrayContaining([...fieldsOf('Query'), ...fieldsOf('Mutation')]))
+})
+
+test('an admin cannot revoke the key of another tenant', async () => {
+  const query = `mutation { revokeApiKey(id: "${foreignKeyId}") { ${problem} } }`
+  expect(await outcomeOf(query, keys.admin)).toBe('not_found')
+})
+
+test('every mutation, refused or not, stands in the audit log', async () => {
+  const events = await harness.db.auditEvent.findMany({ where: { action: 'createApiKey' } })
+  expect(events).toContainEqual(
+    expect.objectContaining({ tenant: 'acme', role: 'TENANT_ADMIN', outcome: 'ok', target: 'k' }),
+  )
+  expect(events).toContainEqual(
+    expect.objectContaining({ tenant: 'acme', role: 'TENANT_USER', outcome: 'forbidden' }),
+  )
+  await expect(harness.db.auditEvent.deleteMany()).rejects.toThrow('append-only')
+})
