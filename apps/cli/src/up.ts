@@ -42,6 +42,7 @@ const describe = (cluster: Cluster): string =>
   [
     '',
     `OpenAI API      ${cluster.gatewayUrl}/v1`,
+    `Console         ${cluster.controlPlaneUrl}`,
     `GraphQL         ${cluster.controlPlaneUrl}/graphql`,
     `NATS            ${cluster.natsUrl}`,
     `Base model      ${cluster.baseModel}`,

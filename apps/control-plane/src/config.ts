@@ -26,6 +26,8 @@ export const Config = z
     /** A Hugging Face folder; its config.json says the shape of the base model. */
     MODEL_FOLDER: z.string().optional(),
     BASE_MODEL: ModelName.optional(),
+    /** The built web console; absent: it is not served. */
+    CONSOLE_FOLDER: z.string().optional(),
     /** The pool that serves the base model. */
     POOL: Slug.default('default'),
   })
@@ -42,6 +44,7 @@ export const Config = z
     publicUrl: env.PUBLIC_URL,
     operatorKey: env.OPERATOR_KEY,
     natsAccountSeed: env.NATS_ACCOUNT_SEED,
+    consoleFolder: env.CONSOLE_FOLDER,
     baseModel:
       env.MODEL_FOLDER === undefined || env.BASE_MODEL === undefined
         ? null

@@ -25,6 +25,7 @@ export type ControlPlaneOptions = {
   publicUrl?: string | undefined
   operatorKey?: string | undefined
   natsAccountSeed?: string | undefined
+  consoleFolder?: string | undefined
   baseModel: BaseModelSetting | null
 }
 
@@ -69,6 +70,7 @@ const start = async (
   const server = await serve({
     host,
     port,
+    consoleFolder: options.consoleFolder,
     deps: {
       db,
       store,

@@ -89,8 +89,9 @@ export const toInvalidRequest = (
   const unknownField = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   const path = [...(issue?.path ?? []), ...(unknownField === undefined ? [] : [unknownField])]
   const param = path.join('.')
-  const what =
-    unknownField === undefined ? (issue?.message ?? 'is invalid') : 'is not a known field'
+  // Zod says of a key of a record only that it is invalid; why is one level below.
+  const told = issue?.code === 'invalid_key' ? issue.issues[0] : issue
+  const what = unknownField === undefined ? (told?.message ?? 'is invalid') : 'is not a known field'
   return new AppError(code, param === '' ? what : `${param}: ${what}`, {
     param: param === '' ? undefined : param,
     cause: error,

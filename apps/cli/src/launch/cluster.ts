@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
@@ -49,6 +50,7 @@ export const demoModel = {
 }
 
 const pool = 'default'
+const consoleFolder = fileURLToPath(new URL('../../../console/dist', import.meta.url))
 
 /**
  * Starts the whole system on this machine: database, NATS, and every service as a process of its
@@ -109,6 +111,7 @@ const planServices = (data: DataFolder, servers: Servers, options: ClusterOption
     ...modelEnv,
     DATABASE_URL: servers.database.url,
     OPERATOR_KEY: data.operatorKey,
+    ...(existsSync(consoleFolder) ? { CONSOLE_FOLDER: consoleFolder } : {}),
     PORT: String(ports.controlPlane ?? 0),
     ...(natsCredentials === undefined ? { NATS_ACCOUNT_SEED: data.authority.accountSeed } : {}),
   }
@@ -116,7 +119,7 @@ const planServices = (data: DataFolder, servers: Servers, options: ClusterOption
   const gatewayEnv = { ...modelEnv, PORT: String(ports.gateway ?? 0) }
   return [
     { name: 'control-plane', app: 'control-plane', role: 'control-plane', env: controlPlaneEnv },
-    { name: 'router', app: 'router', role: 'router', env: {} },
+    { name: 'router', app: 'router', role: 'router', env: { BASE_MODEL: model.name } },
     ...Array.from({ length: numNodes }, (_, i): Plan => {
       const name = `node-${i + 1}`
       // The nodes of one machine share its cores.

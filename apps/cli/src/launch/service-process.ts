@@ -14,7 +14,7 @@ const maxBackoffMs = 10_000
 const stableMs = 60_000
 
 /** What a service said when it was ready. */
-export type Facts = { url?: string; port?: number; statusPort?: number }
+type Facts = { url?: string; port?: number; statusPort?: number }
 
 export type ServiceOptions = {
   name: string

@@ -4,6 +4,7 @@ import { expressMiddleware } from '@as-integrations/express5'
 import { AppError, errors } from '@punica/schema'
 import express, { type RequestHandler } from 'express'
 import { authenticate } from '../keys/authenticate.ts'
+import { serveConsole } from './console.ts'
 import type { Context, Deps } from './context.ts'
 import { toRequestError } from './errors.ts'
 import { createGraphqlServer, maxBodyBytes } from './graphql.ts'
@@ -12,7 +13,7 @@ import { loadSchema } from './schema.ts'
 import { serveSubscriptions } from './subscriptions.ts'
 import { createErrorHandler, createUploadHandler } from './uploads.ts'
 
-type Options = { deps: Deps; host: string; port: number }
+type Options = { deps: Deps; host: string; port: number; consoleFolder?: string | undefined }
 
 export type HttpServer = { port: number; close(): Promise<void> }
 
@@ -20,10 +21,10 @@ export type HttpServer = { port: number; close(): Promise<void> }
 const requestTimeoutMs = 3600_000
 
 /**
- * Serves GraphQL at /graphql (HTTP, and WebSocket for subscriptions) and uploads at /uploads. Port 0
- * picks a free one; the port in use is returned. `close` lets requests under way finish.
+ * Serves GraphQL at /graphql (HTTP, and WebSocket for subscriptions), uploads at /uploads, and the
+ * console where there is one. Port 0 picks a free one; the port in use is returned. `close` lets requests under way finish.
  */
-export const serve = async ({ deps, host, port }: Options): Promise<HttpServer> => {
+export const serve = async ({ deps, host, port, consoleFolder }: Options): Promise<HttpServer> => {
   const schema = await loadSchema()
   const app = express().disable('x-powered-by')
   const server = createServer({ requestTimeout: requestTimeoutMs }, app)
@@ -43,6 +44,7 @@ export const serve = async ({ deps, host, port }: Options): Promise<HttpServer> 
     }),
   )
   app.put('/uploads/:uploadId/:file', createUploadHandler(deps))
+  if (consoleFolder !== undefined) app.use(serveConsole(consoleFolder))
   app.use((request) => {
     throw new AppError('not_found', `There is nothing at ${request.method} ${request.path}`)
   })

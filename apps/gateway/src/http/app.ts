@@ -115,6 +115,10 @@ const sendError = (cause: unknown, request: FastifyRequest, reply: FastifyReply)
   if (body.error.code === 'internal') {
     request.log.error({ err: cause, requestId: request.id }, 'request failed')
   }
+  // Fastify wants to close a connection on which a refused body is still under way. A client that is
+  // busy sending would meet the closed connection and never the answer, so the rest of the body is
+  // read and dropped instead, within bodyTimeoutMs.
+  reply.removeHeader('connection')
   return reply.code(status).headers(headers).send(body)
 }
 
