@@ -1,5 +1,6 @@
 #!/usr/bin/env -S npx tsx
 import { Command, InvalidArgumentError } from 'commander'
+import { demo } from './demo/demo.ts'
 import { up } from './up.ts'
 
 const toCount = (text: string): number => {
@@ -33,6 +34,12 @@ program
   .option('--model <folder>', 'a Hugging Face model folder instead of the demo model')
   .option('--model-name <name>', 'the name under which --model is served')
   .action(up)
+
+program
+  .command('demo')
+  .description('start a system of its own, and watch six adapters answer from one base model')
+  .option('--nodes <count>', 'CPU nodes to start', toCount, 2)
+  .action(demo)
 
 program.parseAsync().catch((err: unknown) => {
   console.error(err instanceof Error ? err.message : String(err))

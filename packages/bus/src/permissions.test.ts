@@ -18,6 +18,7 @@ import type { Bus } from './bus.ts'
 import { type Authority, createAuthority, issueCredentials } from './credentials.ts'
 import { connectBus } from './nats-bus.ts'
 import { connectNats } from './nats-connection.ts'
+import { needed } from './needed-subjects.ts'
 import { collect, startNatsServer, type TestNatsServer } from './testing.ts'
 
 let authority: Authority
@@ -68,59 +69,6 @@ const everything = ({ publish, subscribe }: Permissions): string[] =>
     ...publish.map((subject) => `publish ${subject}`),
     ...subscribe.map((subject) => `subscription ${subject}`),
   ].toSorted()
-
-/** The subjects of channels.ts that each program uses. */
-const needed: Record<Role, Permissions> = {
-  'control-plane': {
-    publish: ['$KV.punica_catalog.tenant.acme', '$O.punica_objects.C.x'],
-    subscribe: [channels.nodeEvents('*').subject, channels.decisions('*').subject],
-  },
-  gateway: {
-    publish: [
-      channels.submit('p').subject,
-      channels.cancel('p').subject,
-      channels.gatewayStatus('p').subject,
-      channels.replay('n').subject,
-      `${tenantInboxPrefix('acme')}.x`,
-    ],
-    subscribe: [
-      channels.generate('*').subject,
-      channels.abort('*').subject,
-      channels.models('*').subject,
-      channels.tokens('g').subject,
-      channels.gatewayEvents('g').subject,
-    ],
-  },
-  router: {
-    publish: [
-      channels.assign('n').subject,
-      channels.nodeCommand('n').subject,
-      channels.gatewayEvents('g').subject,
-      channels.decisions('p').subject,
-      `${inboxPrefix('gateway')}.x`,
-    ],
-    subscribe: [
-      channels.submit('p').subject,
-      channels.cancel('p').subject,
-      channels.gatewayStatus('p').subject,
-      channels.nodeEvents('p').subject,
-    ],
-  },
-  'gpu-node': {
-    publish: [
-      channels.nodeEvents('p').subject,
-      channels.tokens('g').subject,
-      channels.usage('acme').subject,
-      `${inboxPrefix('router')}.x`,
-    ],
-    subscribe: [
-      channels.assign('n').subject,
-      channels.nodeCommand('n').subject,
-      channels.replay('n').subject,
-    ],
-  },
-  operator: { publish: ['anything'], subscribe: ['>'] },
-}
 
 /** What a caller could name as its inbox to borrow a program's rights, and what is not its own. */
 const forbidden: Permissions = {

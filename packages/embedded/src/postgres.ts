@@ -64,7 +64,15 @@ export const startPostgres = async (options: PostgresOptions): Promise<PostgresS
   })
   await untilReady(child, onLog)
   const url = `postgresql://punica:${password}@127.0.0.1:${port}/postgres`
-  return { url, child, stop: () => stop(child) }
+  return {
+    url,
+    child,
+    stop: async () => {
+      await stop(child)
+      // What lies outside the folder would stay behind when its owner removes that.
+      if (!durable && !data.startsWith(folder)) await rm(dirname(data), { recursive: true })
+    },
+  }
 }
 
 const keptPassword = async (path: string): Promise<string> => {

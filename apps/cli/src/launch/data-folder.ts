@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type Authority, createAuthority, issueCredentials } from '@punica/bus'
 import { type Role, rolePermissions, roles } from '@punica/schema'
@@ -24,6 +24,8 @@ export type DataFolder = {
 export const openDataFolder = async (folder: string): Promise<DataFolder> => {
   const logs = path.join(folder, 'logs')
   await mkdir(logs, { recursive: true, mode: 0o700 })
+  // Postgres' user passes through here to its own folder; what is secret has modes of its own.
+  await chmod(folder, 0o711)
   const release = await lock(path.join(folder, 'lock'))
   const secrets = await keptSecrets(path.join(folder, 'secrets.json'))
   const credentials = await writeCredentials(folder, secrets.authority)

@@ -1,0 +1,60 @@
+import {
+  channels,
+  inboxPrefix,
+  type Permissions,
+  type Role,
+  tenantInboxPrefix,
+} from '@punica/schema'
+
+/** The subjects of channels.ts that each program uses. */
+export const needed: Record<Role, Permissions> = {
+  'control-plane': {
+    publish: ['$KV.punica_catalog.tenant.acme', '$O.punica_objects.C.x'],
+    subscribe: [channels.nodeEvents('*').subject, channels.decisions('*').subject],
+  },
+  gateway: {
+    publish: [
+      channels.submit('p').subject,
+      channels.cancel('p').subject,
+      channels.gatewayStatus('p').subject,
+      channels.replay('n').subject,
+      `${tenantInboxPrefix('acme')}.x`,
+    ],
+    subscribe: [
+      channels.generate('*').subject,
+      channels.abort('*').subject,
+      channels.models('*').subject,
+      channels.tokens('g').subject,
+      channels.gatewayEvents('g').subject,
+    ],
+  },
+  router: {
+    publish: [
+      channels.assign('n').subject,
+      channels.nodeCommand('n').subject,
+      channels.gatewayEvents('g').subject,
+      channels.decisions('p').subject,
+      `${inboxPrefix('gateway')}.x`,
+    ],
+    subscribe: [
+      channels.submit('p').subject,
+      channels.cancel('p').subject,
+      channels.gatewayStatus('p').subject,
+      channels.nodeEvents('p').subject,
+    ],
+  },
+  'gpu-node': {
+    publish: [
+      channels.nodeEvents('p').subject,
+      channels.tokens('g').subject,
+      channels.usage('acme').subject,
+      `${inboxPrefix('router')}.x`,
+    ],
+    subscribe: [
+      channels.assign('n').subject,
+      channels.nodeCommand('n').subject,
+      channels.replay('n').subject,
+    ],
+  },
+  operator: { publish: ['anything'], subscribe: ['>'] },
+}

@@ -1,0 +1,117 @@
+import { AppError, type Channel, type RecordKind } from '@punica/schema'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { Bus, Problem, RecordUpdate } from './bus.ts'
+import { collect } from './testing.ts'
+
+const Note = z.strictObject({ text: z.string() })
+type Note = z.infer<typeof Note>
+
+const usageNotes = (tenant: string): Channel<Note> => ({
+  subject: `punica.usage.${tenant}`,
+  schema: Note,
+})
+const noteRecords: RecordKind<Note> = { bucket: 'punica_catalog', prefix: 'note', schema: Note }
+
+type Problems = ReturnType<typeof collect<Problem>>
+
+/** What is kept: records and streams. */
+export const recordsContract = (bus: () => Bus, problems: Problems): void => {
+  describe('records', () => {
+    it('keeps the newest value of each key', async () => {
+      const records = await bus().records(noteRecords)
+      expect(await records.get('a')).toBeNull()
+      const first = await records.put('a', { text: '1' })
+      const second = await records.put('a', { text: '2' })
+      await records.put('b.c', { text: '3' })
+      expect(second).toBeGreaterThan(first)
+      expect(await records.get('a')).toEqual({ value: { text: '2' }, revision: second })
+      expect((await records.keys()).toSorted()).toEqual(['a', 'b.c'])
+      await records.delete('a')
+      expect(await records.get('a')).toBeNull()
+      expect(await records.keys()).toEqual(['b.c'])
+      await records.delete('b.c')
+      expect(await records.keys()).toEqual([])
+    })
+
+    it('hands over what there is, then each change', async () => {
+      const records = await bus().records({ ...noteRecords, prefix: 'watched' })
+      const others = await bus().records({ ...noteRecords, prefix: 'other' })
+      await records.put('gone', { text: '0' })
+      await records.delete('gone')
+      await records.put('a', { text: '1' })
+      await others.put('a', { text: 'not seen' })
+      await records.put('b', { text: '2' })
+      const got = collect<RecordUpdate<Note>>()
+      const stop = await records.watch(got.push)
+      const brief = () => got.items.map(({ key, value }) => [key, value?.text ?? null])
+      expect(brief()).toEqual([
+        ['a', '1'],
+        ['b', '2'],
+      ])
+      await records.put('a', { text: '3' })
+      await records.delete('b')
+      await others.delete('a')
+      await records.put('c', { text: '4' })
+      await got.take(5)
+      expect(brief().slice(2)).toEqual([
+        ['a', '3'],
+        ['b', null],
+        ['c', '4'],
+      ])
+      stop()
+      await records.put('d', { text: '5' })
+      await bus().flush()
+      expect(got.items).toHaveLength(5)
+    })
+
+    it('watches an empty kind', async () => {
+      const records = await bus().records({ ...noteRecords, prefix: 'empty' })
+      const got = collect<RecordUpdate<Note>>()
+      await records.watch(got.push)
+      expect(got.items).toEqual([])
+      await records.put('first', { text: '1' })
+      expect((await got.take(1))[0]?.key).toBe('first')
+    })
+
+    it('passes over a value that does not parse', async () => {
+      problems.items.length = 0
+      const loose = await bus().records({ ...noteRecords, prefix: 'loose', schema: z.unknown() })
+      await loose.put('bad', 7)
+      await loose.put('good', { text: '1' })
+      const records = await bus().records({ ...noteRecords, prefix: 'loose' })
+      const got = collect<RecordUpdate<Note>>()
+      await records.watch(got.push)
+      expect(got.items.map(({ key }) => key)).toEqual(['good'])
+      expect(await records.get('bad')).toBeNull()
+      expect(problems.items).toHaveLength(2)
+    })
+  })
+
+  describe('streams', () => {
+    it('stores once by id and delivers until acknowledged', async () => {
+      await bus().store(usageNotes('t'), { text: '1' }, { id: 'one' })
+      await bus().store(usageNotes('t'), { text: 'again' }, { id: 'one' })
+      await bus().store(usageNotes('u'), { text: '2' }, { id: 'two' })
+      const got = collect<string>()
+      let failures = 1
+      const options = { stream: 'PUNICA_USAGE', durable: 'reader', schema: Note }
+      const stop = await bus().consume(options, async ({ text }) => {
+        if (text === '2' && failures-- > 0) throw new Error('not now')
+        got.push(text)
+      })
+      expect(await got.take(2)).toEqual(['1', '2'])
+      stop()
+      const another = collect<string>()
+      await bus().consume({ ...options, durable: 'another' }, async ({ text }) =>
+        another.push(text),
+      )
+      expect(await another.take(2)).toEqual(['1', '2'])
+    })
+
+    it('refuses what no stream keeps', async () => {
+      const unkept = { subject: 'elsewhere', schema: Note }
+      await expect(bus().store(unkept, { text: '' }, { id: 'x' })).rejects.toThrow(AppError)
+    })
+  })
+}
