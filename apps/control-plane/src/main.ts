@@ -19,7 +19,8 @@ await run('control-plane', Config, async ({ config, log, signal, ready }) => {
     closers.add(() => bus.close())
     // Uploads have a connection of their own, so that no message waits behind their bytes.
     const uploads = await connectNats({ ...nats, name: 'control-plane-uploads' })
-    closers.add(() => uploads.drain())
+    // Uploads have ended by then; a drain would wait for a server that is away, maybe for ever.
+    closers.add(() => uploads.close())
     const store = await natsObjectStore(uploads)
     const controlPlane = await startControlPlane({ ...config, db, bus, store, log })
     closers.add(() => controlPlane.close())

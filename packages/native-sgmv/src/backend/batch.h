@@ -43,7 +43,7 @@ struct Sample {
   // do that; the other rows are none the worse for it.
   bool is_valid = true;
   int32_t token = 0;
-  float logprob = 0;              // set when num_logprobs >= 0
+  float logprob = 0;                // set when num_logprobs >= 0
   std::vector<TokenLogprob> top{};  // num_logprobs entries, most likely first
 };
 

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { listen, readAll, readDisturbed } from './support/disturb.ts'
+import { untilIdle } from './support/nodes.ts'
+import { answerOf, mixedStreams, readAlone, type Seen } from './support/streams.ts'
+import { type System, startSystem } from './support/system.ts'
+
+/** Room for the adapters and about two of the streams: whatever runs here runs short of pages. */
+const poolBytes = 16 * 1024 ** 2
+const specs = mixedStreams(400)
+
+let system: System
+let undisturbed: Omit<Seen, 'nodes'>[]
+
+beforeAll(async () => {
+  system = await startSystem({ settings: { 'gpu-node': { POOL_BYTES: String(poolBytes) } } })
+  undisturbed = (await readAlone(system, specs)).map(answerOf)
+})
+
+beforeEach(async () => {
+  await untilIdle(system)
+})
+
+afterAll(async () => {
+  await system?.stop()
+})
+
+/** No token lost, said twice, out of order, or another one. */
+const expectUndisturbed = (seen: readonly Seen[]): void => {
+  expect(seen.map(answerOf)).toEqual(undisturbed)
+}
+
+const numMoved = (seen: readonly Seen[]): number =>
+  seen.filter(({ nodes }) => nodes.length > 1).length
+
+test('undisturbed streams have as many tokens as were asked for', () => {
+  for (const [i, { tokens, text, finishReason, completionTokens }] of undisturbed.entries()) {
+    expect(tokens).toHaveLength(specs[i]?.maxTokens ?? 0)
+    expect([finishReason, completionTokens]).toEqual(['length', tokens.length])
+    expect(text).not.toBe('')
+  }
+})
+
+test('streams that run short of pages are evicted and go on as if they had not been', async () => {
+  const heard = await listen(system)
+  try {
+    expectUndisturbed(await readAll(system, specs))
+    const evicted = heard.ends.filter(
+      ({ reason, byPressure }) => reason === 'evicted' && byPressure,
+    )
+    expect(evicted.length).toBeGreaterThan(0)
+    expect(heard.decisions.map(({ kind }) => kind)).toContain('evict')
+  } finally {
+    await heard.close()
+  }
+})
+
+/** Ends services, which are started again; resolves when all are back. */
+const endAll = async (names: string[], signal: NodeJS.Signals): Promise<void> => {
+  const services = names.map((name) => system.cluster.service(name))
+  const back = services.map((service) => service.untilRestarted())
+  for (const service of services) service.kill(signal)
+  await Promise.all(back)
+}
+
+test.each(['SIGKILL', 'SIGTERM'] as const)(
+  'streams go on elsewhere when their node ends by %s',
+  async (signal) => {
+    const { seen } = await readDisturbed(system, specs, (nodeId) => endAll([nodeId], signal))
+    expectUndisturbed(seen)
+    expect(numMoved(seen)).toBeGreaterThan(0)
+  },
+)
+
+test('streams go on while the router is killed and comes back, and others begin', async () => {
+  const { seen, disturbance } = await readDisturbed(system, specs, async () => {
+    const back = endAll(['router'], 'SIGKILL')
+    // These find no router at first.
+    const [others] = await Promise.all([readAll(system, specs), back])
+    return others
+  })
+  expectUndisturbed(seen)
+  expectUndisturbed(disturbance)
+})
+
+test('streams go on when their node and the router are killed at once', async () => {
+  const { seen } = await readDisturbed(system, specs, (nodeId) =>
+    endAll(['router', nodeId], 'SIGKILL'),
+  )
+  expectUndisturbed(seen)
+  expect(numMoved(seen)).toBeGreaterThan(0)
+})
