@@ -1,4 +1,5 @@
 export { dieWithParent } from './die-with-parent.ts'
 export { findNatsServer } from './find-nats-server.ts'
+export { findSystemPostgres } from './find-system-postgres.ts'
 export { freePort } from './free-port.ts'
 export { type PostgresServer, startPostgres } from './postgres.ts'

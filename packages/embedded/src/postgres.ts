@@ -26,6 +26,8 @@ export type PostgresServer = {
 export type PostgresOptions = {
   /** Holds the cluster's files and its password; the same folder brings the same data back. */
   folder: string
+  /** Folder of another Postgres' initdb and postgres; absent: the one that npm brought. */
+  binaries?: string | undefined
   /** false: what was written may be lost with the machine; for tests. */
   durable?: boolean
   onLog?: (line: string) => void
@@ -35,12 +37,12 @@ export type PostgresOptions = {
 const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
 /**
- * Starts the Postgres that npm brought (18.4) on a free loopback port; makes its cluster first
+ * Starts a Postgres, the one that npm brought (18.4) by default, on a free loopback port; makes its cluster first
  * where the folder has none. Only who knows the password, kept in the folder, can connect.
  */
 export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> => {
   const { folder, durable = true, onLog } = options
-  const bin = await findBinaries()
+  const bin = options.binaries ?? (await findBinaries())
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const password = await keptPassword(join(folder, 'postgres-password'))
   const data = await dataFolder(folder)

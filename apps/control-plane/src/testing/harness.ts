@@ -48,11 +48,13 @@ export type Harness = {
 
 export type HarnessOptions = Partial<Pick<ControlPlaneOptions, 'natsAccountSeed' | 'store'>> & {
   bus?: Bus
+  /** Folder of the Postgres to use; absent: the embedded one. */
+  postgresBinaries?: string
 }
 
 /** A control plane over a real Postgres of its own, in this process. */
 export const startHarness = async (options: HarnessOptions = {}): Promise<Harness> => {
-  const postgres = await startPostgres()
+  const postgres = await startPostgres(options.postgresBinaries)
   await migrate(postgres.url)
   const statements: string[] = []
   const db = openDatabase({ url: postgres.url, onQuery: (sql) => statements.push(sql) })

@@ -10,10 +10,13 @@ export type TestPostgres = {
   stop(): Promise<void>
 }
 
-/** A real Postgres of its own for a test: free port, temporary folder, no fsync. */
-export const startPostgres = async (): Promise<TestPostgres> => {
+/**
+ * A real Postgres of its own for a test: free port, temporary folder, no fsync. `binaries` names the
+ * folder of another one than the embedded.
+ */
+export const startPostgres = async (binaries?: string): Promise<TestPostgres> => {
   const folder = await mkdtemp(join(tmpdir(), 'punica-postgres-'))
-  const server = await startEmbedded({ folder, durable: false })
+  const server = await startEmbedded({ folder, binaries, durable: false })
   return {
     url: server.url,
     stop: async () => {
