@@ -97,7 +97,10 @@ export type Bus = {
     options: { stream: string; durable: string; schema: Channel<T>['schema'] },
     handler: (message: T) => Promise<void>,
   ): Promise<Stop>
-  /** Resolves when everything published before has reached the server. */
+  /**
+   * Resolves when everything published before has reached the server; rejects with AppError
+   * `unavailable` when that takes longer than a few seconds, as it does while the server is away.
+   */
   flush(): Promise<void>
   /** Delivers what is under way, then closes. */
   close(): Promise<void>

@@ -1,4 +1,4 @@
-import { type Channel, limits, type RecordKind } from '@punica/schema'
+import { AppError, type Channel, limits, type RecordKind } from '@punica/schema'
 import { createInbox, type NatsConnection } from 'nats'
 import type { Bus, Delivery, Problem, Records, Stop, SubscribeOptions } from './bus.ts'
 import { decode, encode } from './codec.ts'
@@ -6,7 +6,7 @@ import { cancelled } from './failures.ts'
 import { openBucket } from './nats-bucket.ts'
 import { type BusLog, connectNats, type NatsOptions, readIdentity } from './nats-connection.ts'
 import { toBusError } from './nats-failures.ts'
-import { createLink, type Link } from './nats-link.ts'
+import { createLink, type Link, pause } from './nats-link.ts'
 import { createNatsRecords } from './nats-records.ts'
 import { createSender } from './nats-sender.ts'
 import { createNatsStreams } from './nats-streams.ts'
@@ -73,14 +73,29 @@ const natsBus = (link: Link, inboxPrefix: string): Bus => {
       createNatsRecords(link, kind, await openBucket(link, kind.bucket)),
     store: async ({ subject }, message, { id }) => streams.store(subject, seal(message), id),
     consume: streams.consume,
-    async flush() {
-      await connection.flush().catch((cause) => {
-        throw toBusError(cause, 'flush', 0)
-      })
-    },
+    flush: () => flush(connection),
     close: () => link.close(),
   }
   return bus
+}
+
+/** How long a flush waits: a server that is away confirms nothing, perhaps for ever. */
+const FLUSH_MS = 5000
+
+const flush = async (connection: NatsConnection): Promise<void> => {
+  const done = new AbortController()
+  const late = pause(FLUSH_MS, done.signal).then(() => {
+    if (done.signal.aborted) return
+    throw new AppError('unavailable', `NATS did not confirm a flush within ${FLUSH_MS} ms`)
+  })
+  const confirmed = connection.flush().catch((cause) => {
+    throw toBusError(cause, 'flush', 0)
+  })
+  try {
+    await Promise.race([confirmed, late])
+  } finally {
+    done.abort()
+  }
 }
 
 /** The handler runs inside the reader of the socket, so nothing may be thrown out of it. */

@@ -2,7 +2,7 @@ import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
 import type { Problem, Stop } from './bus.ts'
 import type { BusLog } from './nats-connection.ts'
 
-/** How long `close` waits for what is under way. */
+/** How long `close` waits for what is under way, and then for the connection. */
 const CLOSE_MS = 5000
 
 /** What the parts of the NATS bus share: the connection, and the things that end with it. */
@@ -58,17 +58,22 @@ export const createLink = async ({ connection, log, onProblem }: Deps): Promise<
     },
     async close() {
       closing.abort()
-      const late = new AbortController()
       const drain = async (): Promise<void> => {
         await Promise.all(tasks)
         // A server that is away cannot confirm the end of a drain.
         if (isConnected) await connection.drain()
       }
-      await Promise.race([drain().catch(() => {}), pause(CLOSE_MS, late.signal)])
-      late.abort()
-      await connection.close()
+      await settle(drain())
+      await settle(connection.close())
     },
   }
+}
+
+/** Waits for the end of a task, whatever that is, but not for longer than CLOSE_MS. */
+const settle = async (task: Promise<void>): Promise<void> => {
+  const done = new AbortController()
+  await Promise.race([task.catch(() => {}), pause(CLOSE_MS, done.signal)])
+  done.abort()
 }
 
 /** Waits, or returns at once when the signal is aborted. */

@@ -85,4 +85,12 @@ describe('connectBus when the server goes away', () => {
     await expect(refused).rejects.toMatchObject({ code: 'unavailable' })
     await expect(refused).rejects.toThrow('nats://127.0.0.1:1')
   })
+
+  it('gives a flush up when no server comes back, and closes all the same', async () => {
+    await using server = await startNatsServer()
+    const bus = await connectBus({ url: server.url })
+    await server.kill()
+    await expect(bus.flush()).rejects.toMatchObject({ code: 'unavailable' })
+    await bus.close()
+  })
 })

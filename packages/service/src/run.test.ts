@@ -55,3 +55,11 @@ test('a service whose parent is gone stops by itself', async () => {
   child.disconnect()
   expect(await exitCode()).toBe(0)
 })
+
+test('and ends even where its end is held up', async () => {
+  const { child, output, exitCode } = start({ GREETING: 'hello', HANG: 'yes' })
+  await once(child, 'message')
+  child.disconnect()
+  expect(await exitCode()).toBe(1)
+  expect(output()).toContain('did not stop in time')
+})

@@ -48,14 +48,18 @@ export const run = async <S extends z.ZodType>(
   }
 
   const stop = new AbortController()
+  const stopWithin = (limitMs: number): void => {
+    stop.abort()
+    exitAfter(limitMs, () => log.fatal({ limitMs }, 'did not stop in time'))
+  }
   for (const kill of ['SIGINT', 'SIGTERM'] as const) {
     process.once(kill, () => {
-      stop.abort()
+      stopWithin(stopLimitMs)
       process.once(kill, () => process.exit(130))
     })
   }
   // A launcher that is killed takes its services along: nothing of `punica up` stays behind.
-  process.once('disconnect', () => stop.abort())
+  process.once('disconnect', () => stopWithin(orphanLimitMs))
   const metrics = createMetrics(name)
   const status = { ready: false }
   const { STATUS_PORT: port, STATUS_HOST: host } = common.data
@@ -74,7 +78,23 @@ export const run = async <S extends z.ZodType>(
   } finally {
     await server?.close()
     leaveParent()
+    exitAfter(lingerLimitMs, () => log.warn('something was left running after the end'))
   }
+}
+
+/** Longer than any service takes that stops in order. */
+const stopLimitMs = 60_000
+/** Whoever started it is gone, and with it, most likely, what it would tidy up. */
+const orphanLimitMs = 10_000
+/** For what closes by itself once main has ended. */
+const lingerLimitMs = 2_000
+
+/** Ends a process that does not end by itself by then; the timer keeps no process alive. */
+const exitAfter = (limitMs: number, say: () => void): void => {
+  setTimeout(() => {
+    say()
+    process.exit(process.exitCode ?? 1)
+  }, limitMs).unref()
 }
 
 /** An open IPC channel would keep a finished process alive. */
