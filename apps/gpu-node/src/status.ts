@@ -71,7 +71,15 @@ export const listRequests = (table: Pick<Table, 'list'>): NodeStatus['requests']
   table
     .list()
     .slice(0, maxListed)
-    .map(({ task: { requestId, attempt, gatewayId } }) => ({ requestId, attempt, gatewayId }))
+    .map(({ task, numGenerated }) => ({
+      requestId: task.requestId,
+      attempt: task.attempt,
+      gatewayId: task.gatewayId,
+      tenant: task.tenant,
+      adapterDigest: task.adapter?.digest ?? null,
+      numTokens: task.numPromptTokens + numGenerated,
+      maxTokens: task.numPromptTokens + task.maxNewTokens,
+    }))
 
 /** Adapters by their best tier: those on the device first, the least useful last. */
 const listAdapters = (

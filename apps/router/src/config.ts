@@ -13,6 +13,18 @@ export const Config = z
     HEARTBEAT_TIMEOUT_MS: z.coerce.number().int().min(100).default(3_000),
     /** New requests that may wait for a node; more are refused as `overloaded`. */
     MAX_QUEUE: z.coerce.number().int().positive().max(100_000).default(1_000),
+    /** Of these, how many one tenant may have; absent: half. */
+    MAX_QUEUE_PER_TENANT: z.coerce.number().int().positive().max(100_000).optional(),
+    /** Time between two tokens that no placement may exceed by the cost model; absent: any. */
+    TARGET_INTER_TOKEN_MS: z.coerce.number().positive().optional(),
+    /** How often the lightest nodes are looked at, to be vacated; 0: never. */
+    CONSOLIDATION_INTERVAL_MS: z.coerce.number().int().nonnegative().default(5_000),
+    /** A request that has just been moved is not asked to move again for so long. */
+    MIN_MOVE_INTERVAL_MS: z.coerce.number().int().nonnegative().default(30_000),
+    /** No node has been lightly loaded for so long: another is asked for. */
+    SCALE_UP_AFTER_MS: z.coerce.number().int().nonnegative().default(5_000),
+    /** Nodes have had no load for so long: they may be released. */
+    SCALE_DOWN_AFTER_MS: z.coerce.number().int().nonnegative().default(60_000),
   })
   .transform((env) => ({
     natsUrl: env.NATS_URL,
@@ -21,5 +33,12 @@ export const Config = z
     baseModel: env.BASE_MODEL ?? null,
     heartbeatTimeoutMs: env.HEARTBEAT_TIMEOUT_MS,
     maxQueue: env.MAX_QUEUE,
+    maxQueuePerTenant: env.MAX_QUEUE_PER_TENANT ?? Math.ceil(env.MAX_QUEUE / 2),
+    targetInterTokenMs: env.TARGET_INTER_TOKEN_MS ?? null,
+    consolidationIntervalMs:
+      env.CONSOLIDATION_INTERVAL_MS === 0 ? null : env.CONSOLIDATION_INTERVAL_MS,
+    minMoveIntervalMs: env.MIN_MOVE_INTERVAL_MS,
+    scaleUpAfterMs: env.SCALE_UP_AFTER_MS,
+    scaleDownAfterMs: env.SCALE_DOWN_AFTER_MS,
   }))
 export type Config = z.output<typeof Config>

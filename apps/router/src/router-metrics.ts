@@ -1,26 +1,14 @@
 import type { Command, Scheduler, SchedulerEvent } from '@punica/scheduler'
 import type { Metrics } from '@punica/service'
 
+type MetricsDeps = {
+  metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
+  scheduler: Pick<Scheduler, 'queueLength' | 'queueLengths' | 'scaleHint' | 'snapshot'>
+}
+
 /** What an operator watches of a router, counted from the events and commands that pass. */
-export const createRouterMetrics = (
-  metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>,
-  scheduler: Pick<Scheduler, 'queueLength' | 'snapshot'>,
-) => {
-  metrics.gauge({
-    name: 'punica_router_queue_length',
-    help: 'Requests that wait for a node',
-    collect: scheduler.queueLength,
-  })
-  metrics.gauge({
-    name: 'punica_router_nodes',
-    help: 'Nodes that have reported and are not lost',
-    collect: () => scheduler.snapshot().nodes.length,
-  })
-  metrics.gauge({
-    name: 'punica_router_active_nodes',
-    help: 'Nodes that run at least one request',
-    collect: () => scheduler.snapshot().nodes.filter(({ requests }) => requests.length > 0).length,
-  })
+export const createRouterMetrics = ({ metrics, scheduler }: MetricsDeps) => {
+  createGauges({ metrics, scheduler })
   const decisions = metrics.counter({
     name: 'punica_router_decisions_total',
     help: 'Decisions by kind',
@@ -31,22 +19,98 @@ export const createRouterMetrics = (
     help: 'Requests that had to leave a node before their end, by reason',
     labelNames: ['reason'],
   })
+  const refilled = metrics.counter({
+    name: 'punica_router_reprefilled_tokens_total',
+    help: 'Tokens of moved requests that their new node has to compute again',
+  })
+  const placed = metrics.counter({
+    name: 'punica_router_placed_requests_total',
+    help: 'New requests that were given a node, by tenant',
+    labelNames: ['tenant'],
+  })
+  const waited = metrics.counter({
+    name: 'punica_router_queue_wait_seconds_total',
+    help: 'Time from arrival at the gateway to a node, summed over the placed requests, by tenant',
+    labelNames: ['tenant'],
+  })
   const latency = metrics.histogram({
     name: 'punica_router_decision_seconds',
     help: 'Time to handle one event',
     buckets: [0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.02, 0.1],
   })
 
+  const observeAssign = (nowMs: number, { task }: Extract<Command, { type: 'assign' }>): void => {
+    const { tenant, attempt, arrivalMs, tokens } = task
+    if (attempt > 0) {
+      refilled.inc(tokens.length)
+      return
+    }
+    placed.inc({ tenant })
+    // The clock of the gateway may be a little ahead of ours.
+    waited.inc({ tenant }, Math.max(0, nowMs - arrivalMs) / 1_000)
+  }
+
   return {
     observe: (event: SchedulerEvent, commands: readonly Command[], durationMs: number): void => {
       latency.observe(durationMs / 1_000)
-      if (event.type === 'ended' && event.reason === 'evicted') {
-        moves.inc({ reason: event.byPressure ? 'no_kv_page' : 'evicted' })
-      }
       for (const command of commands) {
-        if (command.type === 'decide') decisions.inc({ kind: command.decision.kind })
+        if (command.type === 'assign') observeAssign(event.nowMs, command)
+        if (command.type === 'evict') moves.inc({ reason: command.cause })
         if (command.type === 'interrupt') moves.inc({ reason: command.cause })
+        if (command.type !== 'decide') continue
+        decisions.inc({ kind: command.decision.kind })
+        // Of an end, the scheduler decides nothing where it had ordered the move itself.
+        if (command.decision.kind === 'evict' && event.type === 'ended') {
+          moves.inc({ reason: event.byPressure ? 'no_kv_page' : 'evicted' })
+        }
       }
     },
   }
+}
+
+const createGauges = ({ metrics, scheduler }: MetricsDeps): void => {
+  const gauge = (name: string, help: string, collect: () => number): void => {
+    metrics.gauge({ name: `punica_router_${name}`, help, collect })
+  }
+  gauge('queue_length', 'Requests that wait for a node', () => {
+    // The series by tenant comes after this one, and so is up to date in the same scrape.
+    byTenant.reset()
+    for (const [tenant, length] of scheduler.queueLengths()) byTenant.set({ tenant }, length)
+    return scheduler.queueLength()
+  })
+  const byTenant = metrics.gauge({
+    name: 'punica_router_tenant_queue_length',
+    help: 'Requests that wait for a node, by tenant',
+    labelNames: ['tenant'],
+  })
+  gauge(
+    'nodes',
+    'Nodes that have reported and are not lost',
+    () => scheduler.snapshot().nodes.length,
+  )
+  gauge(
+    'active_nodes',
+    'Nodes that run at least one request',
+    () => scheduler.snapshot().nodes.filter(({ requests }) => requests.length > 0).length,
+  )
+  gauge('active_nodes_lower_bound', 'The fewest nodes whose batches hold what runs', () =>
+    countFewest(scheduler.snapshot().nodes),
+  )
+  gauge(
+    'wanted_nodes',
+    'Nodes that the pool should have; those it has until there is a hint',
+    () => scheduler.scaleHint()?.wanted ?? scheduler.snapshot().nodes.length,
+  )
+}
+
+/** The largest first. */
+const countFewest = (nodes: ReturnType<Scheduler['snapshot']>['nodes']): number => {
+  let numLeft = nodes.reduce((sum, { requests }) => sum + requests.length, 0)
+  let numNodes = 0
+  for (const { maxBatchSize } of nodes.toSorted((a, b) => b.maxBatchSize - a.maxBatchSize)) {
+    if (numLeft <= 0) break
+    numLeft -= maxBatchSize
+    numNodes++
+  }
+  return numNodes
 }

@@ -1,14 +1,18 @@
-import { memoryBus } from '@punica/bus'
+import { type Bus, memoryBus } from '@punica/bus'
 import { collect } from '@punica/bus/testing'
 import {
   type AssignRequest,
   channels,
+  type Decision,
   type GatewayEvent,
+  type NodeCommand,
   type NodeStatus,
   type Task,
+  tenantRecords,
 } from '@punica/schema'
 import { createMetrics, pino } from '@punica/service'
 import { afterEach, expect, test } from 'vitest'
+import { Config } from './config.ts'
 import { routeUntil } from './router.ts'
 
 const task = (requestId: string, rest: Partial<Task> = {}): Task => ({
@@ -64,8 +68,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
 })
 
-const start = async ({ maxQueue = 10, heartbeatTimeoutMs = 60_000 } = {}) => {
-  const bus = memoryBus()
+const start = async ({ bus = memoryBus(), ...changed }: Partial<Config> & { bus?: Bus } = {}) => {
   const metrics = createMetrics('router')
   const controller = new AbortController()
   let routing: Promise<void> = Promise.resolve()
@@ -74,7 +77,7 @@ const start = async ({ maxQueue = 10, heartbeatTimeoutMs = 60_000 } = {}) => {
       bus,
       log: pino({ level: 'silent' }),
       metrics,
-      config: { pool: 'default', baseModel: null, heartbeatTimeoutMs, maxQueue },
+      config: { ...Config.parse({ MAX_QUEUE: 10 }), heartbeatTimeoutMs: 60_000, ...changed },
       ready: () => resolve(),
     })
   })
@@ -113,7 +116,7 @@ test('a submitted task is queued and assigned to the node with the epoch', async
 })
 
 test('a full queue is the reply to the submission, with a hint', async () => {
-  const { submit, gateway } = await start({ maxQueue: 1 })
+  const { submit, gateway } = await start({ maxQueue: 1, maxQueuePerTenant: 1 })
   await submit(task('r1'))
   expect(await submit(task('r2'))).toMatchObject({
     type: 'refused',
@@ -207,4 +210,83 @@ test('decisions are published', async () => {
   )
   await submit(task('r1'))
   expect(await decisions.take(1)).toEqual(['queue: no node is ready'])
+})
+
+test('the quotas of the catalog hold from the first request', async () => {
+  const bus = memoryBus()
+  const tenants = await bus.records(tenantRecords)
+  const record = {
+    slug: 'acme',
+    suspended: false,
+    weight: 1,
+    maxConcurrentRequests: 1,
+    maxTokensPerMinute: null,
+  }
+  await tenants.put('acme', record)
+  const { submit } = await start({ bus })
+  expect(await submit(task('r1'))).toEqual({ type: 'queued' })
+  expect(await submit(task('r2'))).toMatchObject({
+    type: 'refused',
+    error: { code: 'quota_exceeded', retryAfterMs: expect.any(Number) },
+  })
+  await tenants.put('acme', { ...record, maxConcurrentRequests: null })
+  await bus.flush()
+  expect(await submit(task('r3'))).toEqual({ type: 'queued' })
+})
+
+test('a node that an operator drains is told to let go, and the request lands elsewhere', async () => {
+  const { bus, report, submit, metrics } = await start()
+  const assigned = collect<AssignRequest & { nodeId: string }>()
+  for (const nodeId of ['a', 'b']) {
+    bus.serve(channels.assign(nodeId), (message) => {
+      assigned.push({ ...message, nodeId })
+      return { type: 'accepted' }
+    })
+  }
+  const commands = collect<NodeCommand>()
+  bus.subscribe(channels.nodeCommand('b'), commands.push)
+  const decisions = collect<Decision['kind']>()
+  bus.subscribe(channels.decisions('default'), ({ kind }) => decisions.push(kind))
+
+  report(status('b'))
+  await submit(task('r1', { maxNewTokens: 50 }))
+  const [first] = await assigned.take(1)
+  expect(first?.nodeId).toBe('b')
+  await bus.flush()
+  report(status('a'))
+  bus.publish(channels.admin('default'), { type: 'drain', nodeId: 'b' })
+  const [evict] = await commands.take(1)
+  expect(evict).toEqual({ type: 'evict', epoch: first?.epoch, requestId: 'r1', attempt: 0 })
+  const ended = { type: 'ended' as const, nodeId: 'b', requestId: 'r1', attempt: 0 }
+  bus.publish(channels.nodeEvents('default'), { ...ended, reason: 'evicted', byPressure: false })
+  await submit(task('r1', { attempt: 1, maxNewTokens: 50, tokens: [1, 2, 3, 4] }))
+  const [, second] = await assigned.take(2)
+  expect(second).toMatchObject({ nodeId: 'a', task: { attempt: 1 } })
+  expect(decisions.items).toEqual(['place', 'drain', 'evict', 'move'])
+
+  bus.publish(channels.admin('default'), { type: 'uncordon', nodeId: 'b' })
+  await bus.flush()
+  const { body } = await metrics.render()
+  expect(body).toContain('punica_router_moves_total{reason="drain",service="router"} 1')
+  expect(body).not.toContain('reason="evicted"')
+  expect(body).toContain('punica_router_reprefilled_tokens_total{service="router"} 4')
+  expect(body).toContain('punica_router_active_nodes_lower_bound{service="router"} 1')
+})
+
+test('the queue and its wait are shown by tenant', async () => {
+  const { bus, report, submit, metrics } = await start()
+  bus.serve(channels.assign('a'), () => ({ type: 'accepted' }))
+  const arrivalMs = Date.now() - 10_000
+  await submit(task('r1', { tenant: 'globex', arrivalMs }))
+  await submit(task('r2', { tenant: 'globex', arrivalMs }))
+  const before = (await metrics.render()).body
+  expect(before).toContain('punica_router_tenant_queue_length{tenant="globex",service="router"} 2')
+  report(status('a'))
+  await bus.flush()
+  const after = (await metrics.render()).body
+  expect(after).toContain('punica_router_queue_length{service="router"} 1')
+  expect(after).toContain('punica_router_tenant_queue_length{tenant="globex",service="router"} 1')
+  expect(after).toContain('punica_router_placed_requests_total{tenant="globex",service="router"} 1')
+  const waited = /queue_wait_seconds_total\{tenant="globex",service="router"\} (\S+)/.exec(after)
+  expect(Number(waited?.[1])).toBeGreaterThanOrEqual(10)
 })

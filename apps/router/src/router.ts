@@ -1,6 +1,14 @@
 import type { Bus } from '@punica/bus'
 import { type Command, createScheduler, type SchedulerEvent } from '@punica/scheduler'
-import { channels, type SubmitReply, type Task, toAppError, toWireError } from '@punica/schema'
+import {
+  channels,
+  type PoolCommand,
+  type SubmitReply,
+  type Task,
+  tenantRecords,
+  toAppError,
+  toWireError,
+} from '@punica/schema'
 import type { Logger, Metrics } from '@punica/service'
 import type { Config } from './config.ts'
 import { createRouterMetrics } from './router-metrics.ts'
@@ -8,10 +16,10 @@ import { createRouterMetrics } from './router-metrics.ts'
 type Bare<E> = E extends unknown ? Omit<E, 'nowMs'> : never
 
 type Deps = {
-  bus: Pick<Bus, 'publish' | 'subscribe' | 'request' | 'serve' | 'flush'>
+  bus: Pick<Bus, 'publish' | 'subscribe' | 'request' | 'serve' | 'records' | 'flush'>
   log: Pick<Logger, 'debug' | 'info' | 'warn'>
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
-  config: Pick<Config, 'pool' | 'baseModel' | 'heartbeatTimeoutMs' | 'maxQueue'>
+  config: Omit<Config, 'natsUrl' | 'natsCredentialsFile'>
   ready: (facts: Record<string, unknown>) => void
 }
 
@@ -26,7 +34,7 @@ export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void>
   const { bus, log, config, ready } = deps
   const { pool, heartbeatTimeoutMs } = config
   const scheduler = createScheduler({ ...config, maxRefusals })
-  const metrics = createRouterMetrics(deps.metrics, scheduler)
+  const metrics = createRouterMetrics({ metrics: deps.metrics, scheduler })
   // The clock makes the epoch of a single leader: one that is started later has the newer epoch.
   const epoch = Date.now()
   const perform = createPerformer({ ...deps, epoch, onAnswer })
@@ -49,7 +57,13 @@ export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void>
     if (!signal.aborted) handle(event)
   }
 
+  // Quotas and weights are known before the first request is taken.
+  const tenants = await bus.records(tenantRecords)
   const stops = [
+    await tenants.watch(({ key, value }) =>
+      note({ type: 'tenantChanged', tenant: key, record: value }),
+    ),
+    bus.subscribe(channels.admin(pool), (command) => note(toAdminEvent(command))),
     bus.serve(channels.submit(pool), (task) => toReply(task, handle({ type: 'submitted', task }))),
     bus.subscribe(channels.cancel(pool), (cancel) => note({ type: 'cancelled', ...cancel })),
     bus.subscribe(channels.gatewayStatus(pool), ({ gatewayId, leaving }) =>
@@ -78,6 +92,17 @@ export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void>
   }
   handle({ type: 'stopping' })
   await bus.flush()
+}
+
+const toAdminEvent = ({ type, nodeId }: PoolCommand): Bare<SchedulerEvent> => {
+  switch (type) {
+    case 'cordon':
+      return { type: 'nodeCordoned', nodeId }
+    case 'drain':
+      return { type: 'nodeDrained', nodeId }
+    case 'uncordon':
+      return { type: 'nodeUncordoned', nodeId }
+  }
 }
 
 type PerformerDeps = Pick<Deps, 'bus' | 'log' | 'config'> & {
@@ -115,6 +140,11 @@ const createPerformer = ({ bus, log, config, epoch, onAnswer }: PerformerDeps) =
       case 'cancel': {
         const { nodeId, ...what } = command
         bus.publish(channels.nodeCommand(nodeId), { ...what, epoch })
+        break
+      }
+      case 'evict': {
+        const { type, nodeId, requestId, attempt } = command
+        bus.publish(channels.nodeCommand(nodeId), { type, epoch, requestId, attempt })
         break
       }
       case 'interrupt': {

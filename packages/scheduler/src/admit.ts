@@ -1,62 +1,72 @@
 import type { Task } from '@punica/schema'
-import { adapterPagesFor, addPlacement, kvPagesFor, type Node } from './ledger.ts'
-import { couldEverRun, place, whyPlaced } from './place.ts'
+import { addPlacement, type Node, shareOf, toDemand } from './ledger.ts'
+import { couldEverRun, place, placeTooSlow, whyPlaced } from './place.ts'
 import type { Waiting } from './queue.ts'
-import { decide, reject, type State } from './state.ts'
+import { decide, reject, type State, track } from './state.ts'
+import { mostTokens } from './tenants.ts'
 
-/** First come, first served: a request that does not fit blocks those behind it. */
+/** In the order of the queue: a request that does not fit blocks those behind it. */
 export const admitWaiting = (state: State): void => {
   let waiting = state.queue.first()
   if (waiting === undefined) return
   const nodes = servingNodes(state)
   for (; waiting !== undefined; waiting = state.queue.first()) {
     const { task } = waiting
-    const node = place(task, nodes)
-    if (node !== null) assign(state, node, waiting)
+    const demand = toDemand(task)
+    const { targetInterTokenMs } = state.options
+    const node =
+      place(demand, nodes, targetInterTokenMs) ?? placeTooSlow(demand, nodes, targetInterTokenMs)
+    if (node !== null) assign(state, node, waiting, whyPlaced(node, demand))
     else if (isHopeless(task, nodes)) reject(state, waiting, tooLarge(task, nodes))
     else return
   }
 }
 
 /** Nodes that may be given work. */
-export const servingNodes = (state: State): Node[] => {
-  const nodes = [...state.nodes.values()]
-  const baseModel = state.options.baseModel ?? nodes[0]?.status.baseModel
-  return nodes.filter(({ status }) => status.state === 'ready' && status.baseModel === baseModel)
+export const servingNodes = (state: State): readonly Node[] => {
+  state.servingNodes ??= findServing(state)
+  return state.servingNodes
 }
 
-const assign = (state: State, node: Node, waiting: Waiting): void => {
+const findServing = ({ nodes, options, cordons }: State): Node[] => {
+  const all = [...nodes.values()]
+  const baseModel = options.baseModel ?? all[0]?.status.baseModel
+  return all.filter(
+    ({ status }) =>
+      status.state === 'ready' && status.baseModel === baseModel && !cordons.has(status.nodeId),
+  )
+}
+
+export const assign = (state: State, node: Node, waiting: Waiting, reason: string): void => {
   const { task } = waiting
-  const { requestId, attempt, gatewayId, tenant, adapter } = task
+  const { requestId, attempt, gatewayId, tenant } = task
   const { nodeId } = node.status
-  decide(state, attempt === 0 ? 'place' : 'move', whyPlaced(node, task), {
-    requestId,
-    tenant,
-    nodeId,
-  })
+  decide(state, attempt === 0 ? 'place' : 'move', reason, { requestId, tenant, nodeId })
   const placement = {
+    ...shareOf(node, toDemand(task)),
     type: 'placed' as const,
     requestId,
     attempt,
     nodeId,
     gatewayId,
     tenant,
-    numKvPages: kvPagesFor(node, task),
-    adapter:
-      adapter === null ? null : { digest: adapter.digest, numPages: adapterPagesFor(node, task) },
+    placedMs: state.nowMs,
+    maxTokens: mostTokens(task),
+    charge: waiting.charge,
     waiting,
     mentioned: false,
     unwanted: false,
+    evictMs: null,
   }
-  state.queue.remove(waiting)
+  state.queue.take(waiting)
   addPlacement(node, placement)
-  state.requests.set(requestId, placement)
+  track(state, placement)
   state.commands.push({ type: 'assign', nodeId, task })
 }
 
 /** It would block the queue for ever: no node could run it even if it ran nothing else. */
 const isHopeless = (task: Task, nodes: readonly Node[]): boolean =>
-  nodes.length > 0 && nodes.every((node) => !couldEverRun(node, task))
+  nodes.length > 0 && nodes.every((node) => !couldEverRun(node, toDemand(task)))
 
 const tooLarge = (task: Task, nodes: readonly Node[]) => {
   const maxContext = Math.max(...nodes.map(({ status }) => status.maxContext))

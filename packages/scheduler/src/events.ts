@@ -1,4 +1,4 @@
-import type { Decision, EndReason, NodeStatus, Task, WireError } from '@punica/schema'
+import type { Decision, EndReason, NodeStatus, Task, TenantRecord, WireError } from '@punica/schema'
 
 type AttemptId = { requestId: string; attempt: number }
 type Assignment = AttemptId & { nodeId: string }
@@ -16,7 +16,16 @@ export type SchedulerEvent = { nowMs: number } & (
   | { type: 'nodeReported'; status: NodeStatus }
   | { type: 'nodeLeft'; nodeId: string }
   | { type: 'gatewayReported'; gatewayId: string; leaving: boolean }
-  /** Due several times within `heartbeatTimeoutMs`: it notices who has fallen silent. */
+  /** What the catalog says of a tenant; null: nothing any more. */
+  | { type: 'tenantChanged'; tenant: string; record: TenantRecord | null }
+  /** What an operator asks for; repeating it changes nothing. */
+  | { type: 'nodeCordoned'; nodeId: string }
+  | { type: 'nodeDrained'; nodeId: string }
+  | { type: 'nodeUncordoned'; nodeId: string }
+  /**
+   * Due several times within `heartbeatTimeoutMs`: it notices who has fallen silent, and does what is
+   * done from time to time.
+   */
   | { type: 'tick' }
   /** This scheduler is about to stop: what waits goes back to its gateways. */
   | { type: 'stopping' }
@@ -31,10 +40,15 @@ export type InterruptCause =
   | 'assign_unanswered'
   | 'scheduler_stopping'
 
+/** Why a request is asked to move; a closed list, so that it can label a metric. */
+export type MoveCause = 'consolidation' | 'drain'
+
 /** What is to be done about it, in this order. */
 export type Command =
   | { type: 'assign'; nodeId: string; task: Task }
   | ({ type: 'cancel'; nodeId: string } & AttemptId)
+  /** Its gateway submits it again once the node has let go of it; room for it is kept elsewhere. */
+  | ({ type: 'evict'; nodeId: string; cause: MoveCause } & AttemptId)
   /** Its gateway is to submit it again as the next attempt. */
   | ({ type: 'interrupt'; gatewayId: string; cause: InterruptCause } & AttemptId)
   | ({ type: 'reject'; gatewayId: string; error: WireError } & AttemptId)

@@ -1,3 +1,4 @@
-export type { Command, InterruptCause, SchedulerEvent } from './events.ts'
+export type { Command, InterruptCause, MoveCause, SchedulerEvent } from './events.ts'
+export type { SchedulerOptions } from './options.ts'
+export type { ScaleHint } from './scale.ts'
 export { createScheduler, type Scheduler, type SchedulerSnapshot } from './scheduler.ts'
-export type { SchedulerOptions } from './state.ts'

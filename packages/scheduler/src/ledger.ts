@@ -1,25 +1,63 @@
 import type { NodeStatus, Task } from '@punica/schema'
 import type { Waiting } from './queue.ts'
+import type { Charge } from './tenants.ts'
+
+/** What a request asks of a node. */
+export type Demand = {
+  /** Its pages hold so many, and the next one. */
+  readonly numTokens: number
+  readonly adapter: { readonly digest: string; readonly sizeBytes: number } | null
+}
+
+/** What a request takes, or will take, of a node. */
+type Share = {
+  readonly requestId: string
+  /** Pages to count until the node's status allows for them. */
+  readonly numKvPages: number
+  readonly adapter: {
+    readonly digest: string
+    readonly numPages: number
+    readonly sizeBytes: number
+  } | null
+  /** Prompt and what was generated, as far as known. */
+  numTokens: number
+}
 
 /** One attempt of a request that a node has been given and that is not known to have ended. */
-export type Placement = {
+export type Placement = Share & {
   readonly type: 'placed'
-  readonly requestId: string
   readonly attempt: number
   readonly nodeId: string
   /** null: found on a node whose status did not name the gateway. */
   readonly gatewayId: string | null
   readonly tenant: string | null
-  /** Pages to count until the node's status allows for them. */
-  readonly numKvPages: number
-  readonly adapter: { readonly digest: string; readonly numPages: number } | null
+  readonly placedMs: number
+  /** What `numTokens` may become; null: found on a node whose status did not say. */
+  readonly maxTokens: number | null
+  /** null: it was paid for under another scheduler, or is settled. */
+  charge: Charge | null
   /** What goes back to the queue if the node refuses; null once it has accepted. */
   waiting: Waiting | null
   /** The newest status names it, so its pages are in that status' `freePages`. */
   mentioned: boolean
   /** A cancel is on its way: it takes room until the node lets go of it, and nobody waits for it. */
   unwanted: boolean
+  /** When its node was last told to let go of it, so that it can go on elsewhere. */
+  evictMs: number | null
 }
+
+/** How many placements and reservations use an adapter, and what is counted for it. */
+type AdapterUse = {
+  numUsers: number
+  /** Users that the status does not allow for. */
+  numNew: number
+  /** What the first of those took off the free pages. */
+  numPages: number
+  sizeBytes: number
+}
+
+/** Room kept for a request that was told to leave another node. */
+type Reservation = Share
 
 /**
  * A node as the scheduler sees it: its newest status, and the ledger of what it was given. A status
@@ -31,36 +69,79 @@ export type Node = {
   /** It did not do as it was asked; nothing is assigned until its next status. */
   suspect: boolean
   readonly placements: Map<string, Placement>
-  /** Derived from the status: what it says of each adapter. */
-  adapters: ReadonlyMap<string, { sizeBytes: number; requests: number }>
-  /** Derived: free pages less what was assigned since the status was made. */
+  /** By request id. */
+  readonly reservations: Map<string, Reservation>
+  /** Derived from the status when first asked for: bytes of each adapter that it has. */
+  adapterSizes: ReadonlyMap<string, number> | null
+  /** Derived from the status: bytes of the adapters that its requests use. */
+  reportedInUse: ReadonlyMap<string, number>
+  /** Derived: free pages less what was assigned or reserved since the status was made. */
   freePages: number
-  /** Derived: adapters that a placement uses. */
-  adaptersInUse: ReadonlySet<string>
+  /** Derived: adapters that a placement or reservation uses. */
+  readonly uses: Map<string, AdapterUse>
+  /** Derived: the working set, placed and reserved. */
+  numSequences: number
+  /** Derived: tokens of all contexts. */
+  numContextTokens: number
+  /** Derived: bytes of the distinct adapters in use. */
+  adapterBytes: number
 }
 
 export const placementKey = (requestId: string, attempt: number): string =>
   `${attempt}:${requestId}`
 
-export const createNode = (status: NodeStatus, nowMs: number): Node => ({
-  status,
-  seenMs: nowMs,
-  suspect: false,
-  placements: new Map(),
-  adapters: byDigest(status),
-  freePages: status.freePages,
-  adaptersInUse: new Set(),
-})
+export const createNode = (status: NodeStatus, nowMs: number): Node => {
+  const node: Node = {
+    status,
+    seenMs: nowMs,
+    suspect: false,
+    placements: new Map(),
+    reservations: new Map(),
+    adapterSizes: null,
+    reportedInUse: new Map(),
+    freePages: 0,
+    uses: new Map(),
+    numSequences: 0,
+    numContextTokens: 0,
+    adapterBytes: 0,
+  }
+  updateStatus(node, status, new Map())
+  return node
+}
 
-export const updateStatus = (node: Node, status: NodeStatus): void => {
+/** A request as a status names it. */
+export type Reported = NodeStatus['requests'][number]
+
+export const byPlacementKey = (requests: readonly Reported[]): Map<string, Reported> =>
+  new Map(requests.map((request) => [placementKey(request.requestId, request.attempt), request]))
+
+/**
+ * Takes over a status. A request that it names without its length has grown by a token a step at
+ * most, which is what is then assumed.
+ */
+export const updateStatus = (
+  node: Node,
+  status: NodeStatus,
+  mentioned: ReadonlyMap<string, Reported>,
+): void => {
+  const numSteps = Math.max(0, status.counters.steps - node.status.counters.steps)
+  for (const [key, placement] of node.placements) {
+    const request = mentioned.get(key)
+    if (request === undefined) continue
+    const { numTokens } = request
+    const most = Math.min(placement.numTokens + numSteps, placement.maxTokens ?? Infinity)
+    placement.numTokens = numTokens ?? most
+  }
   node.status = status
-  node.adapters = byDigest(status)
+  node.adapterSizes = null
+  const inUse = status.adapters.filter(({ requests }) => requests > 0)
+  node.reportedInUse = new Map(inUse.map(({ digest, sizeBytes }) => [digest, sizeBytes]))
   recount(node)
 }
 
 export const addPlacement = (node: Node, placement: Placement): void => {
   node.placements.set(placementKey(placement.requestId, placement.attempt), placement)
-  recount(node)
+  count(node, placement, placement.mentioned)
 }
 
 /** Returns what was removed; undefined where there was nothing. */
@@ -70,51 +151,124 @@ export const removePlacement = (
 ): Placement | undefined => {
   const key = placementKey(requestId, attempt)
   const placement = node.placements.get(key)
-  if (node.placements.delete(key)) recount(node)
+  if (placement === undefined) return undefined
+  node.placements.delete(key)
+  discount(node, placement, placement.mentioned)
   return placement
 }
 
-/** KV pages for the prompt, what was generated of it, and the next token. */
-export const kvPagesFor = (node: Node, task: Task): number =>
-  Math.ceil((task.tokens.length + 1) / node.status.pageSize)
-
-/** A node that has loaded an adapter knows better than its files how much of the pool it takes. */
-export const adapterPagesFor = (node: Node, { adapter }: Task): number => {
-  if (adapter === null) return 0
-  const { sizeBytes } = node.adapters.get(adapter.digest) ?? adapter
-  return Math.ceil(sizeBytes / node.status.pageBytes)
+export const addReservation = (node: Node, requestId: string, demand: Demand): void => {
+  const reservation = { requestId, ...shareOf(node, demand) }
+  node.reservations.set(requestId, reservation)
+  count(node, reservation, false)
 }
 
+export const removeReservation = (node: Node, requestId: string): void => {
+  const reservation = node.reservations.get(requestId)
+  if (reservation === undefined) return
+  node.reservations.delete(requestId)
+  discount(node, reservation, false)
+}
+
+export const toDemand = ({ tokens, adapter }: Task): Demand => ({
+  numTokens: tokens.length,
+  adapter,
+})
+
+/** What the ledger counts for a demand on this node. */
+export const shareOf = (node: Node, demand: Demand): Omit<Share, 'requestId'> => {
+  const { numTokens, adapter } = demand
+  return {
+    numTokens,
+    numKvPages: kvPagesFor(node, demand),
+    adapter:
+      adapter === null
+        ? null
+        : {
+            digest: adapter.digest,
+            numPages: adapterPagesFor(node, demand),
+            sizeBytes: adapterBytesFor(node, adapter),
+          },
+  }
+}
+
+/** KV pages for the prompt, what was generated of it, and the next token. */
+export const kvPagesFor = (node: Node, { numTokens }: Demand): number =>
+  Math.ceil((numTokens + 1) / node.status.pageSize)
+
+/** A node that has loaded an adapter knows better than its files how much of the pool it takes. */
+const adapterBytesFor = (
+  node: Node,
+  { digest, sizeBytes }: { digest: string; sizeBytes: number },
+): number => adapterSize(node, digest) ?? sizeBytes
+
+/** What the node says of an adapter, in bytes; undefined: nothing. */
+export const adapterSize = (node: Node, digest: string): number | undefined => {
+  // A status comes often and lists thousands; few of them are asked about before the next.
+  node.adapterSizes ??= new Map(
+    node.status.adapters.map((adapter) => [adapter.digest, adapter.sizeBytes]),
+  )
+  return node.adapterSizes.get(digest)
+}
+
+export const adapterPagesFor = (node: Node, { adapter }: Demand): number =>
+  adapter === null ? 0 : Math.ceil(adapterBytesFor(node, adapter) / node.status.pageBytes)
+
 /**
- * Pages that the task would take from the node's free ones. An adapter that no request uses counts
+ * Pages that the demand would take from the node's free ones. An adapter that no request uses counts
  * in full even where it is resident, because the node reports the pages of an idle one as free.
  */
-export const pagesFor = (node: Node, task: Task): number =>
-  kvPagesFor(node, task) + (usesAdapter(node, task) ? 0 : adapterPagesFor(node, task))
+export const pagesFor = (node: Node, demand: Demand): number =>
+  kvPagesFor(node, demand) + (usesAdapter(node, demand) ? 0 : adapterPagesFor(node, demand))
 
-const usesAdapter = (node: Node, { adapter }: Task): boolean =>
-  adapter !== null &&
-  (node.adaptersInUse.has(adapter.digest) || isReportedInUse(node, adapter.digest))
+/** Bytes that every step would have to read in addition for the demand's adapter. */
+export const newAdapterBytes = (node: Node, demand: Demand): number =>
+  demand.adapter === null || usesAdapter(node, demand) ? 0 : adapterBytesFor(node, demand.adapter)
 
-const isReportedInUse = (node: Node, digest: string): boolean =>
-  (node.adapters.get(digest)?.requests ?? 0) > 0
+const usesAdapter = (node: Node, { adapter }: Demand): boolean =>
+  adapter !== null && (node.uses.has(adapter.digest) || node.reportedInUse.has(adapter.digest))
 
-const byDigest = (status: NodeStatus): Node['adapters'] =>
-  new Map(status.adapters.map((adapter) => [adapter.digest, adapter]))
-
-/** Brings the fields that depend on the placements up to date. */
+/** Brings the fields that depend on the status up to date. */
 const recount = (node: Node): void => {
-  let { freePages } = node.status
-  const inUse = new Set<string>()
-  const reserved = new Set<string>()
-  for (const { mentioned, numKvPages, adapter } of node.placements.values()) {
-    if (!mentioned) freePages -= numKvPages
-    if (adapter === null) continue
-    inUse.add(adapter.digest)
-    if (mentioned || reserved.has(adapter.digest) || isReportedInUse(node, adapter.digest)) continue
-    reserved.add(adapter.digest)
-    freePages -= adapter.numPages
-  }
-  node.freePages = freePages
-  node.adaptersInUse = inUse
+  node.freePages = node.status.freePages
+  node.numSequences = 0
+  node.numContextTokens = 0
+  node.adapterBytes = 0
+  node.uses.clear()
+  for (const sizeBytes of node.reportedInUse.values()) node.adapterBytes += sizeBytes
+  for (const placement of node.placements.values()) count(node, placement, placement.mentioned)
+  for (const reservation of node.reservations.values()) count(node, reservation, false)
+}
+
+/** `mentioned`: the status allows for it. */
+const count = (node: Node, { numTokens, numKvPages, adapter }: Share, mentioned: boolean): void => {
+  node.numSequences++
+  node.numContextTokens += numTokens
+  if (!mentioned) node.freePages -= numKvPages
+  if (adapter === null) return
+  const { digest, numPages, sizeBytes } = adapter
+  const use = node.uses.get(digest) ?? { numUsers: 0, numNew: 0, numPages, sizeBytes }
+  node.uses.set(digest, use)
+  const isReported = node.reportedInUse.has(digest)
+  if (use.numUsers++ === 0 && !isReported) node.adapterBytes += use.sizeBytes
+  if (mentioned || use.numNew++ > 0) return
+  use.numPages = isReported ? 0 : numPages
+  node.freePages -= use.numPages
+}
+
+/** Undoes `count`. */
+const discount = (
+  node: Node,
+  { numTokens, numKvPages, adapter }: Share,
+  mentioned: boolean,
+): void => {
+  node.numSequences--
+  node.numContextTokens -= numTokens
+  if (!mentioned) node.freePages += numKvPages
+  const use = adapter === null ? undefined : node.uses.get(adapter.digest)
+  if (adapter === null || use === undefined) return
+  if (!mentioned && --use.numNew === 0) node.freePages += use.numPages
+  if (--use.numUsers > 0) return
+  node.uses.delete(adapter.digest)
+  if (!node.reportedInUse.has(adapter.digest)) node.adapterBytes -= use.sizeBytes
 }

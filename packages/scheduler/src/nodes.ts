@@ -2,14 +2,31 @@ import type { NodeStatus } from '@punica/schema'
 import { admitWaiting } from './admit.ts'
 import type { InterruptCause } from './events.ts'
 import {
+  adapterSize,
   addPlacement,
+  byPlacementKey,
   createNode,
   type Node,
   type Placement,
-  placementKey,
+  type Reported,
+  removePlacement,
   updateStatus,
 } from './ledger.ts'
-import { abandon, aboutPlacement, attemptOf, decide, dequeue, forget, type State } from './state.ts'
+import type { Waiting } from './queue.ts'
+import {
+  abandon,
+  aboutPlacement,
+  attemptOf,
+  decide,
+  dequeue,
+  forget,
+  release,
+  type State,
+  sendAway,
+  settlePlacement,
+  track,
+} from './state.ts'
+import { mostTokens } from './tenants.ts'
 
 /** Takes over a node's status and makes it agree with the ledger. */
 export const nodeReported = (state: State, status: NodeStatus): void => {
@@ -18,20 +35,24 @@ export const nodeReported = (state: State, status: NodeStatus): void => {
   if (restarted) removeNode(state, before, 'node_restarted', 'its node has restarted')
   const known = restarted ? undefined : before
   const node = known ?? createNode(status, state.nowMs)
+  if (known?.status.state !== status.state || known.status.baseModel !== status.baseModel) {
+    state.servingNodes = null
+  }
   state.nodes.set(status.nodeId, node)
   node.seenMs = state.nowMs
   node.suspect = false
 
-  const mentioned = new Set(
-    status.requests.map(({ requestId, attempt }) => placementKey(requestId, attempt)),
-  )
-  for (const placement of node.placements.values()) settle(state, node, placement, mentioned)
-  for (const request of status.requests) {
-    if (node.placements.has(placementKey(request.requestId, request.attempt))) continue
+  const mentioned = byPlacementKey(status.requests)
+  for (const [key, placement] of node.placements) {
+    placement.mentioned = mentioned.has(key)
+    settle(state, node, placement)
+  }
+  for (const [key, request] of mentioned) {
+    if (node.placements.has(key)) continue
     if (known === undefined) discover(state, node, request)
     else cancelReported(state, node, request)
   }
-  updateStatus(node, status)
+  updateStatus(node, status, mentioned)
   if (status.state === 'failed') {
     interruptAll(
       state,
@@ -68,7 +89,7 @@ export const interrupt = (
   reason: string,
 ): void => {
   const { gatewayId, requestId, attempt } = placement
-  decide(state, 'interrupt', reason.slice(0, 256), aboutPlacement(placement))
+  decide(state, 'interrupt', reason, aboutPlacement(placement))
   if (gatewayId === null) return
   state.commands.push({ type: 'interrupt', gatewayId, requestId, attempt, cause })
 }
@@ -76,12 +97,17 @@ export const interrupt = (
 const removeNode = (state: State, node: Node, cause: InterruptCause, reason: string): void => {
   interruptAll(state, node, cause, reason)
   state.nodes.delete(node.status.nodeId)
+  state.servingNodes = null
 }
 
 const interruptAll = (state: State, node: Node, cause: InterruptCause, reason: string): void => {
   for (const placement of node.placements.values()) {
-    forget(state, node, placement)
-    if (!placement.unwanted) interrupt(state, placement, cause, reason)
+    if (placement.unwanted) forget(state, node, placement)
+    else {
+      removePlacement(node, placement)
+      sendAway(state, placement)
+      interrupt(state, placement, cause, reason)
+    }
   }
 }
 
@@ -89,20 +115,18 @@ const interruptAll = (state: State, node: Node, cause: InterruptCause, reason: s
  * An accepted assignment that the status does not name has ended, and the message that said so was
  * lost: a node publishes its acceptance before any status that could leave it out.
  */
-const settle = (
-  state: State,
-  node: Node,
-  placement: Placement,
-  mentioned: ReadonlySet<string>,
-): void => {
-  placement.mentioned = mentioned.has(placementKey(placement.requestId, placement.attempt))
+const settle = (state: State, node: Node, placement: Placement): void => {
   if (placement.mentioned) {
     placement.waiting = null
     if (placement.unwanted) abandon(state, placement)
-  } else if (placement.waiting === null) forget(state, node, placement)
+  } else if (placement.waiting === null) {
+    removePlacement(node, placement)
+    // Where it was to be evicted, that is what has become of it.
+    if (state.moves.has(placement.requestId)) sendAway(state, placement)
+    release(state, placement)
+    settlePlacement(state, placement)
+  }
 }
-
-type Reported = NodeStatus['requests'][number]
 
 /**
  * What runs on a node that was not known: a scheduler that has just started adopts it, unless it
@@ -110,14 +134,18 @@ type Reported = NodeStatus['requests'][number]
  */
 const discover = (state: State, node: Node, request: Reported): void => {
   const known = state.requests.get(request.requestId)
-  if (known === undefined) adopt(state, node, request)
+  if (known === undefined) adopt(state, node, request, null)
   else if (attemptOf(known) > request.attempt) cancelReported(state, node, request)
   else if (known.type === 'waiting') {
     dequeue(state, known)
-    adopt(state, node, request)
+    adopt(state, node, request, known)
   } else {
-    interrupt(state, known, 'node_restarted', 'two nodes run the same attempt')
-    abandon(state, known)
+    if (known.type === 'placed') {
+      interrupt(state, known, 'node_restarted', 'two nodes run the same attempt')
+      sendAway(state, known)
+      abandon(state, known)
+    }
+    // Of what is away, its gateway has been told to submit the next attempt.
     cancelReported(state, node, request)
   }
 }
@@ -126,23 +154,36 @@ const cancelReported = (state: State, node: Node, { requestId, attempt }: Report
   state.commands.push({ type: 'cancel', nodeId: node.status.nodeId, requestId, attempt })
 }
 
-const adopt = (state: State, node: Node, { requestId, attempt, gatewayId }: Reported): void => {
+const adopt = (state: State, node: Node, request: Reported, waiting: Waiting | null): void => {
+  const { requestId, attempt, gatewayId, tenant, numTokens, maxTokens } = request
+  const task = waiting?.task
   const placement: Placement = {
     type: 'placed',
     requestId,
     attempt,
     nodeId: node.status.nodeId,
-    gatewayId: gatewayId ?? null,
-    tenant: null,
+    gatewayId: gatewayId ?? task?.gatewayId ?? null,
+    tenant: tenant ?? task?.tenant ?? null,
+    placedMs: state.nowMs,
     numKvPages: 0,
-    adapter: null,
+    adapter: findAdapter(node, request.adapterDigest ?? task?.adapter?.digest),
+    numTokens: numTokens ?? task?.tokens.length ?? 0,
+    maxTokens: maxTokens ?? (task === undefined ? null : mostTokens(task)),
+    charge: waiting?.charge ?? null,
     waiting: null,
     mentioned: true,
     unwanted: false,
+    evictMs: null,
   }
   addPlacement(node, placement)
-  state.requests.set(requestId, placement)
+  track(state, placement)
   if (gatewayId !== undefined && !state.gateways.has(gatewayId)) {
     state.gateways.set(gatewayId, state.nowMs)
   }
+}
+
+/** Its pages are in the status that names it. */
+const findAdapter = (node: Node, digest: string | undefined): Placement['adapter'] => {
+  if (digest === undefined) return null
+  return { digest, numPages: 0, sizeBytes: adapterSize(node, digest) ?? 0 }
 }

@@ -1,55 +1,97 @@
-import type { Task } from '@punica/schema'
-import { adapterPagesFor, kvPagesFor, type Node, pagesFor } from './ledger.ts'
+import { stepMs, stepMsAlone } from './cost.ts'
+import { adapterPagesFor, type Demand, kvPagesFor, type Node, pagesFor } from './ledger.ts'
+
+/** Why a node cannot take a request now; `pace`: the step would take longer than the pool's target. */
+type Obstacle = 'batch' | 'suspect' | 'context' | 'pages' | 'pace'
+
+/** Time between two tokens that no placement may exceed by the model of cost.ts; null: any. */
+export type Pace = number | null
 
 /**
- * Chooses the node for a task, or null when none has room (Punica, section 5.1): the one with the
+ * Chooses the node for a request, or null when none has room (Punica, section 5.1): the one with the
  * largest working set that is below its batch limit and has KV pages for the request.
  *
  * Packing work keeps batches large where there are any, and drains the other nodes so that they can
  * be released. Ties go to the highest id, which makes the choice repeatable.
  */
-export const place = (task: Task, nodes: Iterable<Node>): Node | null => {
+export const place = (demand: Demand, nodes: Iterable<Node>, paceMs: Pace): Node | null => {
   let best: Node | null = null
   for (const node of nodes) {
-    if (hasRoom(node, task) && (best === null || isBusier(node, best))) best = node
+    if (best !== null && !isBusier(node, best)) continue
+    if (obstacle(node, demand, paceMs) === null) best = node
   }
   return best
 }
 
-/** Whether the task could run there if the node ran nothing else. */
-export const couldEverRun = (node: Node, task: Task): boolean =>
-  isInContext(node, task) &&
-  kvPagesFor(node, task) + adapterPagesFor(node, task) <= node.status.numPages
+/**
+ * A request that would break the pace even alone on any of the nodes must not wait for ever: the
+ * quickest of the empty nodes is the best that there is for it. null: this is no such request, or
+ * none is empty.
+ */
+export const placeTooSlow = (demand: Demand, nodes: readonly Node[], paceMs: Pace): Node | null => {
+  if (paceMs === null) return null
+  let best: Node | null = null
+  let bestMs = Infinity
+  for (const node of nodes) {
+    const ms = stepMsAlone(node, demand) ?? 0
+    if (ms <= paceMs) return null
+    if (ms >= bestMs || node.numSequences > 0 || !hasRoom(node, demand, null)) continue
+    best = node
+    bestMs = ms
+  }
+  return best
+}
 
-const isInContext = (node: Node, task: Task): boolean => task.tokens.length < node.status.maxContext
+export const hasRoom = (node: Node, demand: Demand, paceMs: Pace): boolean =>
+  obstacle(node, demand, paceMs) === null
 
-const hasBatchRoom = (node: Node): boolean => node.placements.size < node.status.maxBatchSize
+/** Whether the request could run there if the node ran nothing else. */
+export const couldEverRun = (node: Node, demand: Demand): boolean =>
+  isInContext(node, demand) &&
+  kvPagesFor(node, demand) + adapterPagesFor(node, demand) <= node.status.numPages
 
-const hasRoom = (node: Node, task: Task): boolean =>
-  !node.suspect &&
-  hasBatchRoom(node) &&
-  isInContext(node, task) &&
-  pagesFor(node, task) <= node.freePages
+const obstacle = (node: Node, demand: Demand, paceMs: Pace): Obstacle | null => {
+  if (node.numSequences >= node.status.maxBatchSize) return 'batch'
+  if (node.suspect) return 'suspect'
+  if (!isInContext(node, demand)) return 'context'
+  if (pagesFor(node, demand) > node.freePages) return 'pages'
+  if (!keepsPace(node, demand, paceMs)) return 'pace'
+  return null
+}
 
-const isBusier = (a: Node, b: Node): boolean =>
-  a.placements.size > b.placements.size ||
-  (a.placements.size === b.placements.size && a.status.nodeId > b.status.nodeId)
+const isInContext = (node: Node, { numTokens }: Demand): boolean =>
+  numTokens < node.status.maxContext
+
+const keepsPace = (node: Node, demand: Demand, paceMs: Pace): boolean =>
+  paceMs === null || (stepMs(node, demand) ?? 0) <= paceMs
+
+/** A total order of nodes: by working set, then by id. */
+export const isBusier = (a: Node, b: Node): boolean =>
+  a.numSequences > b.numSequences ||
+  (a.numSequences === b.numSequences && a.status.nodeId > b.status.nodeId)
 
 /** Why `place` chose this node, in words. */
-export const whyPlaced = (node: Node, task: Task): string =>
-  `largest working set with room: ${node.placements.size} of ${node.status.maxBatchSize} sequences,` +
-  ` needs ${pagesFor(node, task)} of ${node.freePages} free pages`
+export const whyPlaced = (node: Node, demand: Demand): string => {
+  const ms = stepMs(node, demand)
+  return (
+    `largest working set with room: ${node.numSequences} of ${node.status.maxBatchSize} sequences,` +
+    ` needs ${pagesFor(node, demand)} of ${node.freePages} free pages` +
+    (ms === null ? '' : `, step ${ms.toFixed(2)} ms`)
+  )
+}
 
 /** Why `place` found none, in words. */
-export const whyNoRoom = (task: Task, nodes: readonly Node[]): string => {
+export const whyNoRoom = (demand: Demand, nodes: readonly Node[], paceMs: Pace): string => {
   if (nodes.length === 0) return 'no node is ready'
-  const atLimit = nodes.filter((node) => !hasBatchRoom(node)).length
-  const suspect = nodes.filter((node) => hasBatchRoom(node) && node.suspect).length
-  const short = nodes.length - atLimit - suspect
+  const found = nodes.map((node) => obstacle(node, demand, paceMs))
+  const count = (...kinds: Obstacle[]): number =>
+    found.filter((kind) => kind !== null && kinds.includes(kind)).length
   const parts = [
-    atLimit > 0 ? `${atLimit} at the batch limit` : '',
-    short > 0 ? `${short} without pages for ${task.tokens.length} tokens and their adapter` : '',
-    suspect > 0 ? `${suspect} not answering` : '',
+    [count('batch'), 'at the batch limit'],
+    [count('context', 'pages'), `without pages for ${demand.numTokens} tokens and their adapter`],
+    [count('suspect'), 'not answering'],
+    [count('pace'), `where a step would take more than ${paceMs} ms`],
   ]
-  return `no node has room: ${parts.filter((part) => part !== '').join(', ')}`
+  const told = parts.filter(([number]) => number !== 0).map((part) => part.join(' '))
+  return `no node has room: ${told.join(', ')}`
 }

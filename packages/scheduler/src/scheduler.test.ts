@@ -1,38 +1,7 @@
-import type { NodeStatus, Task } from '@punica/schema'
 import { Decision } from '@punica/schema'
 import { expect, test } from 'vitest'
-import type { Command, SchedulerEvent } from './events.ts'
-import { createScheduler } from './scheduler.ts'
-import type { SchedulerOptions } from './state.ts'
-import { adapterRef, nodeStatus, options, task } from './testing/fixtures.ts'
-
-type Bare<E> = E extends unknown ? Omit<E, 'nowMs'> : never
-type Effect = Exclude<Command, { type: 'decide' }>
-
-/** A scheduler with a clock that the test sets; `send` returns the commands without decisions. */
-const start = (changed: Partial<SchedulerOptions> = {}) => {
-  const scheduler = createScheduler({ ...options, ...changed })
-  const clock = { nowMs: 0 }
-  const handle = (event: Bare<SchedulerEvent>): Command[] =>
-    scheduler.handle({ nowMs: clock.nowMs, ...event })
-  const send = (event: Bare<SchedulerEvent>): Effect[] =>
-    handle(event).filter((command): command is Effect => command.type !== 'decide')
-  return {
-    clock,
-    handle,
-    send,
-    snapshot: scheduler.snapshot,
-    report: (status: NodeStatus) => send({ type: 'nodeReported', status }),
-    submit: (what: Task) => send({ type: 'submitted', task: what }),
-    /** Submits, and says where it went. */
-    placed: (what: Task): string | null => {
-      const found = send({ type: 'submitted', task: what }).find(({ type }) => type === 'assign')
-      return found?.type === 'assign' ? found.nodeId : null
-    },
-    end: (nodeId: string, requestId: string, attempt = 0) =>
-      send({ type: 'ended', nodeId, requestId, attempt, reason: 'stop', byPressure: false }),
-  }
-}
+import { adapterRef, nodeStatus, task } from './testing/fixtures.ts'
+import { start } from './testing/start.ts'
 
 const overloaded = { code: 'overloaded' as const, message: 'full' }
 

@@ -1,8 +1,12 @@
 import type { NodeState } from '@punica/schema'
 import { admitWaiting } from './admit.ts'
+import { consolidateInTime } from './consolidate.ts'
+import { cordonNode, drainNode, moveDraining, uncordonNode } from './cordons.ts'
 import type { Command, SchedulerEvent } from './events.ts'
 import { gatewayReported, loseSilentGateways } from './gateways.ts'
+import { expireMoves } from './moves.ts'
 import { loseSilentNodes, nodeLeft, nodeReported } from './nodes.ts'
+import type { SchedulerOptions } from './options.ts'
 import {
   assignAccepted,
   assignRefused,
@@ -12,7 +16,8 @@ import {
   rejectOverdue,
   submitted,
 } from './requests.ts'
-import { createState, decide, dequeue, type SchedulerOptions, type State } from './state.ts'
+import { hintScale, type ScaleHint } from './scale.ts'
+import { createState, decide, dequeue, type State } from './state.ts'
 
 type AttemptId = { requestId: string; attempt: number }
 
@@ -26,6 +31,9 @@ export type SchedulerSnapshot = {
     maxBatchSize: number
     /** As ledgered: the newest status less what was assigned since. */
     freePages: number
+    cordon: 'cordoned' | 'draining' | null
+    /** Requests that room is kept for. */
+    reserved: string[]
     /** Every attempt that takes room there; the unwanted ones have been told to stop. */
     requests: (AttemptId & { unwanted: boolean })[]
   }[]
@@ -37,13 +45,18 @@ export type Scheduler = {
   snapshot(): SchedulerSnapshot
   /** How many requests wait; cheap enough for every scrape. */
   queueLength(): number
+  /** The same by tenant, of those that have any. */
+  queueLengths(): Map<string, number>
+  /** The newest that was decided; null: none yet. */
+  scaleHint(): ScaleHint | null
 }
 
 /**
  * The whole scheduling policy as a state machine: an event goes in, commands come out. It never
  * does I/O and never reads a clock, so a list of events is a complete test, and a recorded list is
  * a complete bug report. The rules are Punica's (section 5.1): busiest node first, first come first
- * served, and every move is a cancel and a new submission of prompt and tokens so far.
+ * served, and every move is a cancel and a new submission of prompt and tokens so far. What goes
+ * beyond them has a file each: consolidate, cost, turns (fairness), tenants (quotas), scale, cordons.
  */
 export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const state = createState(options)
@@ -56,6 +69,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
     snapshot: () => snapshot(state),
     queueLength: () => state.queue.size,
+    queueLengths: () => state.queue.sizes(),
+    scaleHint: () => state.scale.hint,
   }
 }
 
@@ -88,6 +103,18 @@ const apply = (state: State, event: SchedulerEvent): void => {
     case 'gatewayReported':
       gatewayReported(state, event)
       break
+    case 'tenantChanged':
+      state.tenants.setRecord(event.tenant, event.record)
+      break
+    case 'nodeCordoned':
+      cordonNode(state, event.nodeId)
+      break
+    case 'nodeDrained':
+      drainNode(state, event.nodeId)
+      break
+    case 'nodeUncordoned':
+      uncordonNode(state, event.nodeId)
+      break
     case 'tick':
       tick(state)
       break
@@ -108,7 +135,12 @@ const tick = (state: State): void => {
   loseSilentNodes(state)
   loseSilentGateways(state)
   rejectOverdue(state)
+  expireMoves(state)
   admitWaiting(state)
+  moveDraining(state)
+  consolidateInTime(state)
+  hintScale(state)
+  state.tenants.prune(state.nowMs)
 }
 
 const stopping = (state: State): void => {
@@ -123,11 +155,13 @@ const stopping = (state: State): void => {
 
 const snapshot = (state: State): SchedulerSnapshot => ({
   queue: state.queue.list().map(({ task: { requestId, attempt } }) => ({ requestId, attempt })),
-  nodes: [...state.nodes.values()].map(({ status, freePages, placements }) => ({
+  nodes: [...state.nodes.values()].map(({ status, freePages, placements, reservations }) => ({
     nodeId: status.nodeId,
     state: status.state,
     maxBatchSize: status.maxBatchSize,
     freePages,
+    cordon: state.cordons.get(status.nodeId) ?? null,
+    reserved: [...reservations.keys()],
     requests: [...placements.values()].map(({ requestId, attempt, unwanted }) => ({
       requestId,
       attempt,

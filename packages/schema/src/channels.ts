@@ -38,6 +38,10 @@ export const cancel = (pool: string): Channel<m.CancelRequest> =>
 export const gatewayStatus = (pool: string): Channel<m.GatewayStatus> =>
   channel(`punica.pool.${pool}.gateways`, m.GatewayStatus)
 
+/** control plane -> router */
+export const admin = (pool: string): Channel<m.PoolCommand> =>
+  channel(`punica.pool.${pool}.admin`, m.PoolCommand)
+
 /** router -> gpu-node */
 export const assign = (nodeId: string): RequestChannel<m.AssignRequest, m.AssignReply> =>
   requestChannel(`punica.node.${nodeId}.assign`, m.AssignRequest, m.AssignReply)

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { WireError } from './errors.ts'
 import { limits } from './limits.ts'
 import { Digest, RequestId, Slug } from './names.ts'
+import { NodeStatus } from './node-status.ts'
 
 // What the processes behind the gateway say to each other. Text never crosses these messages: the
 // gateway tokenises, so everything behind it is numbers. channels.ts says who sends what to whom.
@@ -98,77 +99,6 @@ export const NodeCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('evict'), epoch, requestId: RequestId, attempt: Count }),
 ])
 export type NodeCommand = z.infer<typeof NodeCommand>
-
-export const NodeState = z.enum(['starting', 'ready', 'draining', 'failed'])
-export type NodeState = z.infer<typeof NodeState>
-
-export const NodeHardware = z.strictObject({
-  backend: z.enum(['cpu', 'cuda']),
-  description: z.string().max(512),
-  memoryBytes: NumBytes,
-})
-export type NodeHardware = z.infer<typeof NodeHardware>
-
-/** Where an adapter's bytes are on a node, best tier first. */
-export const AdapterTier = z.enum(['device', 'host', 'disk'])
-export type AdapterTier = z.infer<typeof AdapterTier>
-
-/** What a node says of itself, several times a second. */
-export const NodeStatus = z.strictObject({
-  nodeId: Slug,
-  pool: Slug,
-  /** New at each start of the process: a node that restarted runs nothing of what it ran. */
-  incarnation: z.string().max(64),
-  state: NodeState,
-  /** Why, where the state is `failed`. */
-  reason: z.string().max(1024).optional(),
-  timeMs: TimeMs,
-  baseModel: z.string().max(128),
-  hardware: NodeHardware,
-  maxBatchSize: z.int().positive(),
-  maxContext: z.int().positive(),
-  pageSize: z.int().positive(),
-  pageBytes: z.int().positive(),
-  /** Slots of the pool that KV pages and adapters share. */
-  numPages: Count,
-  /**
-   * Free, or held by nothing that a request needs (cached prefixes, idle adapters). What `requests`
-   * will need for the tokens they have now is taken off, prefilled or not.
-   */
-  freePages: Count,
-  kvPages: Count,
-  adapterPages: Count,
-  /** Every request assigned and not ended, waiting for its adapter or running. */
-  requests: z
-    .array(
-      z.strictObject({
-        requestId: RequestId,
-        attempt: Count,
-        /** From this a router that has just started learns whom to tell if the node is lost. */
-        gatewayId: Slug.optional(),
-      }),
-    )
-    .max(4096),
-  adapters: z
-    .array(
-      z.strictObject({ digest: Digest, tier: AdapterTier, sizeBytes: NumBytes, requests: Count }),
-    )
-    .max(4096),
-  /** Since the start of the process. */
-  counters: z.strictObject({
-    steps: Count,
-    promptTokens: Count,
-    generatedTokens: Count,
-    /** Most distinct adapters that one step has held. */
-    maxAdaptersInBatch: Count,
-    /** Adapters in the newest step. */
-    adaptersInBatch: Count,
-    /** Sequences in the newest step. */
-    batchSize: Count,
-    stepMs: z.number().nonnegative(),
-  }),
-})
-export type NodeStatus = z.infer<typeof NodeStatus>
 
 export const EndReason = z.enum(['stop', 'length', 'cancelled', 'evicted', 'error'])
 export type EndReason = z.infer<typeof EndReason>
@@ -268,15 +198,39 @@ export const GatewayStatus = z.strictObject({
 })
 export type GatewayStatus = z.infer<typeof GatewayStatus>
 
+/** What an operator asks of a pool's router. Each may be repeated. */
+export const PoolCommand = z.discriminatedUnion('type', [
+  /** The node gets nothing new; what it runs stays. */
+  z.strictObject({ type: z.literal('cordon'), nodeId: Slug }),
+  /** As cordon, and what it runs moves to other nodes as they have room. */
+  z.strictObject({ type: z.literal('drain'), nodeId: Slug }),
+  z.strictObject({ type: z.literal('uncordon'), nodeId: Slug }),
+])
+export type PoolCommand = z.infer<typeof PoolCommand>
+
 /** One decision of the scheduler, in words and numbers. */
 export const Decision = z.strictObject({
   seq: Count,
   timeMs: TimeMs,
   pool: Slug,
-  kind: z.enum(['place', 'queue', 'evict', 'move', 'refuse', 'cancel', 'interrupt', 'scale']),
+  kind: z.enum([
+    'place',
+    'queue',
+    'evict',
+    'move',
+    'refuse',
+    'cancel',
+    'interrupt',
+    'scale',
+    'cordon',
+    'drain',
+    'uncordon',
+  ]),
   requestId: RequestId.optional(),
   tenant: Slug.optional(),
   nodeId: Slug.optional(),
+  /** Of `scale`: how many nodes the pool should have. */
+  wanted: Count.optional(),
   reason: z.string().max(256),
 })
 export type Decision = z.infer<typeof Decision>

@@ -58,7 +58,7 @@ export const rolePermissions = (role: Role): Permissions => {
   switch (role) {
     case 'control-plane':
       return {
-        publish: [...writeCatalog, ...writeObjects, ...consumeUsage],
+        publish: [...writeCatalog, ...writeObjects, ...consumeUsage, 'punica.pool.*.admin'],
         subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions'],
       }
     case 'gateway':

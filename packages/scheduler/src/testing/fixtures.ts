@@ -1,5 +1,5 @@
 import type { AdapterRef, NodeStatus, Task } from '@punica/schema'
-import type { SchedulerOptions } from '../state.ts'
+import type { SchedulerOptions } from '../options.ts'
 
 export const options: SchedulerOptions = {
   pool: 'default',

@@ -7,11 +7,16 @@ import type { Random } from './random.ts'
 /** What a client sees of its request: under way, or over. */
 type Client = { task: Task; outcome: 'open' | 'done' | 'cancelled' | 'rejected' }
 
+export const tenants = ['acme', 'globex', 'initech']
+
 /**
  * Pretended nodes and one gateway around a scheduler, in which messages take their time, some are
  * lost, and nodes die. It knows what really runs, so that a test can compare.
  */
-export const createWorld = (random: Random, numNodes: number) => {
+export const createWorld = (
+  random: Random,
+  { numNodes, numPages }: { numNodes: number; numPages: number },
+) => {
   const clients = new Map<string, Client>()
   /** From the gateway to the scheduler, in order. */
   const submissions: Message[] = []
@@ -39,7 +44,7 @@ export const createWorld = (random: Random, numNodes: number) => {
     else client.outcome = 'done'
   }
 
-  const nodes = Array.from({ length: numNodes }, (_, i) => createFakeNode(`n${i}`, onEnd))
+  const nodes = Array.from({ length: numNodes }, (_, i) => createFakeNode(`n${i}`, numPages, onEnd))
 
   return {
     nodes,
@@ -50,7 +55,14 @@ export const createWorld = (random: Random, numNodes: number) => {
       const requestId = `r${numRequests++}`
       const adapter = random.chance(0.7) ? (random.pick(adapters) ?? null) : null
       const numTokens = 1 + random.below(60)
-      const what = task(requestId, { adapter, numTokens, arrivalMs: nowMs, deadlineMs: 10 ** 9 })
+      const what = task(requestId, {
+        tenant: random.pick(tenants) ?? '',
+        adapter,
+        numTokens,
+        maxNewTokens: 20 + random.below(80),
+        arrivalMs: nowMs,
+        deadlineMs: 10 ** 9,
+      })
       clients.set(requestId, { task: what, outcome: 'open' })
       submissions.push({ type: 'submitted', task: what })
     },
@@ -70,7 +82,7 @@ export const createWorld = (random: Random, numNodes: number) => {
           const client = newestAttempt(command.requestId, command.attempt)
           if (client !== undefined) client.outcome = 'rejected'
         }
-        if (command.type === 'assign' || command.type === 'cancel') {
+        if (command.type === 'assign' || command.type === 'cancel' || command.type === 'evict') {
           nodes.find(({ nodeId }) => nodeId === command.nodeId)?.inbox.push(command)
         }
       }
