@@ -71,6 +71,10 @@ class Backend {
   virtual size_t page_bytes() const = 0;
   virtual void reserve_pool(int num_slots) = 0;
 
+  // Brings an adapter that was just read into the form that place_adapter() copies fastest. Once,
+  // and before that, from any thread, beside a running step.
+  virtual void prepare_adapter(HostAdapter& /*adapter*/) const {}
+
   // Bytes that `adapter` takes in the pool.
   virtual size_t adapter_bytes(const HostAdapter& adapter) const = 0;
   // Starts to copy `adapter` into the slots from `first_slot` on. It may be used in a batch once

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "backend/tensor.h"
@@ -31,6 +32,9 @@ struct HostAdapter {
   std::vector<std::array<LoraWeights, kNumModules>> layers;  // [num_layers]
   std::vector<uint8_t> storage;
   int max_rank = 0;
+  // What Backend::prepare_adapter() made of it, in that backend's own form. The matrices are then
+  // sizes alone.
+  std::shared_ptr<const void> image{};
 };
 
 // An adapter in the layout and the memory of a backend. Only that backend looks inside.

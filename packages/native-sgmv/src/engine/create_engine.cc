@@ -50,8 +50,9 @@ std::unique_ptr<Engine> create_engine(std::unique_ptr<Backend> backend,
   std::unique_ptr<Model> model;
   try {
     model = load_model(*backend, model_options);
-  } catch (const std::bad_alloc&) {
-    throw EngineError("out_of_memory", "There is not enough memory for the model's weights.");
+  } catch (const std::bad_alloc& error) {
+    throw EngineError("out_of_memory",
+                      std::string("There is not enough memory for the model: ") + error.what());
   } catch (const std::exception& error) {
     throw EngineError("model_invalid", error.what());
   }

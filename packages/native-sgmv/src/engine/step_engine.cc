@@ -41,9 +41,10 @@ AdapterHandle StepEngine::load_adapter(const std::string& folder) {
   const auto weights = std::filesystem::path(folder) / "adapter_model.safetensors";
   const std::uintmax_t size = std::filesystem::file_size(weights, missing);
   HostAdapters::Reservation reserved(adapters_, missing ? 0 : size);
-  std::unique_ptr<const HostAdapter> adapter;
+  std::unique_ptr<HostAdapter> adapter;
   try {
     adapter = read_adapter(folder, model_->config());
+    backend_->prepare_adapter(*adapter);
   } catch (const std::bad_alloc&) {
     throw EngineError("out_of_memory", "There is not enough memory for adapter " + folder + ".");
   } catch (const std::exception& error) {
@@ -59,8 +60,8 @@ AdapterHandle StepEngine::load_random_adapter(int rank, std::vector<Module> modu
   if (modules.empty()) {
     throw EngineError("adapter_invalid", "modules is empty; name at least one projection.");
   }
-  std::unique_ptr<const HostAdapter> adapter =
-      random_adapter(model_->config(), rank, modules, seed);
+  std::unique_ptr<HostAdapter> adapter = random_adapter(model_->config(), rank, modules, seed);
+  backend_->prepare_adapter(*adapter);
   HostAdapters::Reservation reserved(adapters_, 0);
   const size_t pool_bytes = backend_->adapter_bytes(*adapter);
   return adapters_.add(reserved, std::move(adapter), pool_bytes);

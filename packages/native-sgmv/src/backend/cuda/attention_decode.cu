@@ -1,0 +1,233 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "backend/cuda/attention.cuh"
+#include "backend/cuda/decode_items.cuh"
+
+// Bytes: every key and value of every sequence once, 2 * 2 * head_dim a token and KV head; beside
+// them the sums of chunks, which stay in L2. FLOPs: 4 * head_dim * heads a token, on the tensor
+// cores at a small part of their rate, so that memory is all that counts.
+
+namespace sgmv {
+namespace {
+
+constexpr int kMaxWarps = 8;
+
+struct DecodeLaunch {
+  AttentionArgs args;
+  AttentionScratch scratch;
+};
+
+// Where this thread's rows of an item are: query heads lane / 4 and lane / 4 + 8 of the tile.
+struct Heads {
+  int in_tile[2];
+  bool exists[2];
+
+  __device__ Heads(const QueryTiles& tiles, int heads_per_kv, int tile, int lane) {
+    for (int h = 0; h < 2; ++h) {
+      in_tile[h] = lane / 4 + h * 8;
+      exists[h] = in_tile[h] < tiles.rows && tile * 16 + in_tile[h] < heads_per_kv;
+    }
+  }
+};
+
+template <int kDim>
+__device__ void store_outputs(const AttentionArgs& args, const ChunkSums<kDim>& sums,
+                              const Item& item, const Heads& heads, int lane) {
+  const int heads_per_kv = args.num_heads / args.kv.num_kv_heads;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    if (!heads.exists[h]) continue;
+    const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
+    bf16* y = args.y + static_cast<int64_t>(item.sequence.first_row) * args.y_stride +
+              head * args.head_dim;
+    const float inverse = 1 / sums.l[h];
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      store_pair(y, n * 8 + lane % 4 * 2, args.head_dim, sums.o[n][2 * h] * inverse,
+                 sums.o[n][2 * h + 1] * inverse);
+    }
+  }
+}
+
+// The row of scratch for this thread's h-th row of an item.
+template <int kDim>
+__device__ float* scratch_row(const AttentionScratch& scratch, const QueryTiles& tiles, int item,
+                              int head) {
+  return scratch.sums + (static_cast<int64_t>(item) * tiles.rows + head) * (kDim + 2);
+}
+
+template <int kDim>
+__device__ void store_sums(const AttentionScratch& scratch, const QueryTiles& tiles,
+                           const ChunkSums<kDim>& sums, int item, const Heads& heads, int lane) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    if (!heads.exists[h]) continue;
+    float* row = scratch_row<kDim>(scratch, tiles, item, heads.in_tile[h]);
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      __stcg(reinterpret_cast<float2*>(row + n * 8 + lane % 4 * 2),
+             make_float2(sums.o[n][2 * h], sums.o[n][2 * h + 1]));
+    }
+    if (lane % 4 == 0) {
+      __stcg(reinterpret_cast<float2*>(row + kDim),
+             make_float2(sums.l[h], static_cast<float>(sums.max[h])));
+    }
+  }
+}
+
+template <int kDim>
+__device__ void load_sums(const AttentionScratch& scratch, const QueryTiles& tiles,
+                          ChunkSums<kDim>& sums, int item, const Heads& heads, int lane) {
+  sums.clear();
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    if (!heads.exists[h]) continue;
+    const float* row = scratch_row<kDim>(scratch, tiles, item, heads.in_tile[h]);
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      const float2 pair = __ldcg(reinterpret_cast<const float2*>(row + n * 8 + lane % 4 * 2));
+      sums.o[n][2 * h] = pair.x;
+      sums.o[n][2 * h + 1] = pair.y;
+    }
+    const float2 last = __ldcg(reinterpret_cast<const float2*>(row + kDim));
+    sums.l[h] = last.x;
+    sums.max[h] = static_cast<int>(last.y);
+  }
+}
+
+// Counts this item's sums as there; whether all chunks of its sequence, head and tile now are.
+__device__ bool arrive(const AttentionScratch& scratch, const AttentionArgs& args,
+                       const QueryTiles& tiles, const Item& item, int lane) {
+  __threadfence();
+  __syncwarp();
+  uint32_t* arrived =
+      scratch.arrived +
+      (static_cast<int64_t>(item.sequence_index) * args.kv.num_kv_heads + item.kv_head) *
+          tiles.count +
+      item.tile;
+  uint32_t before = 0;
+  if (lane == 0) {
+    before = atomicAdd(arrived, 1);
+    if (before + 1 == item.num_chunks) *arrived = 0;
+  }
+  before = __shfl_sync(kAllLanes, before, 0);
+  __threadfence();
+  return before + 1 == item.num_chunks;
+}
+
+// Grid: (any). Each warp takes items, one after the other: the number of warps is the GPU's, the
+// number of items the batch's, so that a graph fits every batch. The last to finish a chunk of a
+// sequence adds them all up, in their order.
+template <int kDim>
+__global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
+    decode_kernel(const __grid_constant__ DecodeLaunch p) {
+  extern __shared__ __align__(128) uint8_t shared[];
+  allow_next_kernel();
+  const AttentionArgs& args = p.args;
+  const int lane = threadIdx.x % kWarpSize;
+  const int warp = threadIdx.x / kWarpSize;
+  const int stride = gridDim.x * (blockDim.x / kWarpSize);
+  const int heads_per_kv = args.num_heads / args.kv.num_kv_heads;
+  const float scale = kLog2E * rsqrtf(static_cast<float>(args.head_dim));
+  const Items items(args);
+  const int first = warp * gridDim.x + blockIdx.x;
+  TileStream<kDim> stream(args, items, shared_address(shared) + warp * kStages * kTileBytes<kDim>,
+                          first, stride);
+  wait_for_previous_kernels();
+
+  for (int index = first; index < items.count(); index += stride) {
+    const Item item = items.at(index);
+    const Heads heads(items.tiles(), heads_per_kv, item.tile, lane);
+    const bf16* rows[2];
+    for (int h = 0; h < 2; ++h) {
+      const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
+      rows[h] = heads.exists[h]
+                    ? args.q + static_cast<int64_t>(item.sequence.first_row) * args.q_stride +
+                          head * args.head_dim
+                    : nullptr;
+    }
+    QueryTile<kDim> q;
+    q.load(rows, args.head_dim, lane);
+    const int begin = first_visible(item.sequence.context_len - 1, args.sliding_window);
+    const VisibleKeys visible{{begin, begin},
+                              {item.sequence.context_len, item.sequence.context_len}};
+
+    ChunkSums<kDim> sums;
+    sums.clear();
+    for (int key = item.first_key; key < item.end_key; key += kTileKeys) {
+      add_tile<kDim>(sums, q, stream.front(), key, visible, scale, lane);
+      stream.pop();
+    }
+    sums.finish();
+    if (item.num_chunks > 1) {
+      store_sums<kDim>(p.scratch, items.tiles(), sums, index, heads, lane);
+      if (!arrive(p.scratch, args, items.tiles(), item, lane)) continue;
+      const int chunk_items = args.kv.num_kv_heads * items.tiles().count;
+      const int task = index / chunk_items;
+      int other = index - (task - item.sequence.first_task) * chunk_items;
+      sums.clear();
+      for (int i = 0; i < item.num_chunks; ++i, other += chunk_items) {
+        ChunkSums<kDim> chunk;
+        load_sums<kDim>(p.scratch, items.tiles(), chunk, other, heads, lane);
+        sums.add(chunk);
+      }
+    }
+    store_outputs<kDim>(args, sums, item, heads, lane);
+  }
+}
+
+struct Device {
+  int num_sms;
+  int shared_bytes;  // that a block can have
+};
+
+const Device& device() {
+  static const Device result = [] {
+    Device d{};
+    int id = 0;
+    CUDA_CHECK(cudaGetDevice(&id));
+    CUDA_CHECK(cudaDeviceGetAttribute(&d.num_sms, cudaDevAttrMultiProcessorCount, id));
+    CUDA_CHECK(
+        cudaDeviceGetAttribute(&d.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, id));
+    return d;
+  }();
+  return result;
+}
+
+template <int kDim>
+int num_warps() {
+  return std::clamp(device().shared_bytes / (kStages * kTileBytes<kDim>), 1, kMaxWarps);
+}
+
+// The kernel, set up once for the device.
+template <int kDim>
+auto prepared_kernel() {
+  static const auto kernel = [] {
+    CUDA_CHECK(cudaFuncSetAttribute(decode_kernel<kDim>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    num_warps<kDim>() * kStages * kTileBytes<kDim>));
+    return decode_kernel<kDim>;
+  }();
+  return kernel;
+}
+
+}  // namespace
+
+size_t attention_scratch_floats(int num_tasks, int num_heads, int num_kv_heads, int head_dim) {
+  const QueryTiles tiles(num_heads / num_kv_heads);
+  size_t width = 0;
+  for_width(head_dim, [&](auto dim) { width = dim + 2; });
+  return static_cast<size_t>(num_tasks) * num_kv_heads * tiles.count * tiles.rows * width;
+}
+
+void launch_attention_decode(const AttentionArgs& args, const AttentionScratch& scratch,
+                             cudaStream_t stream) {
+  for_width(args.head_dim, [&](auto dim) {
+    const int warps = num_warps<dim>();
+    launch(prepared_kernel<dim>(), dim3(device().num_sms), warps * kWarpSize,
+           warps * kStages * kTileBytes<dim>, stream, DecodeLaunch{args, scratch});
+  });
+}
+
+}  // namespace sgmv

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "backend/cuda/attention.cuh"
+
+// The work of decode attention, and the tiles that a warp needs for its share of it.
+
+namespace sgmv {
+
+constexpr int kStages = 2;  // tiles that a warp keeps in flight
+
+// One chunk of keys, for one tile of the query heads of one KV head of one sequence.
+struct Item {
+  int index;  // of all items
+  AttentionSequence sequence;
+  int sequence_index;
+  int kv_head;
+  int tile;
+  int num_chunks;
+  int first_key;
+  int end_key;
+};
+
+class Items {
+ public:
+  __device__ explicit Items(const AttentionArgs& args)
+      : args_(args),
+        tiles_(args.num_heads / args.kv.num_kv_heads),
+        count_(*args.num_tasks * args.kv.num_kv_heads * tiles_.count) {}
+
+  __device__ int count() const { return count_; }
+  __device__ const QueryTiles& tiles() const { return tiles_; }
+
+  __device__ Item at(int index) const {
+    Item item;
+    item.index = index;
+    item.tile = index % tiles_.count;
+    item.kv_head = index / tiles_.count % args_.kv.num_kv_heads;
+    const int task = index / tiles_.count / args_.kv.num_kv_heads;
+    item.sequence_index = find_sequence(args_.sequences, *args_.num_sequences, task);
+    item.sequence = args_.sequences[item.sequence_index];
+    const int context_len = item.sequence.context_len;
+    const int visible = first_visible(context_len - 1, args_.sliding_window);
+    const int first_chunk = visible / kChunkKeys;
+    const int chunk = first_chunk + task - item.sequence.first_task;
+    item.num_chunks = (context_len + kChunkKeys - 1) / kChunkKeys - first_chunk;
+    item.first_key = max(chunk * kChunkKeys, visible / kTileKeys * kTileKeys);
+    item.end_key = min((chunk + 1) * kChunkKeys, context_len);
+    return item;
+  }
+
+ private:
+  const AttentionArgs& args_;
+  QueryTiles tiles_;
+  int count_;
+};
+
+// Runs ahead of the sums and keeps the warp's ring of tiles full.
+template <int kDim>
+class TileStream {
+ public:
+  __device__ TileStream(const AttentionArgs& args, const Items& items, uint32_t ring, int first,
+                        int stride)
+      : args_(args), items_(items), ring_(ring), index_(first), stride_(stride) {
+    if (index_ < items_.count()) begin_item();
+#pragma unroll 1
+    for (int i = 0; i < kStages; ++i) refill();
+  }
+
+  // The shared address of the oldest tile, once it has arrived.
+  __device__ uint32_t front() const {
+    wait_copies<kStages - 1>();
+    __syncwarp();
+    return ring_ + slot_ * kTileBytes<kDim>;
+  }
+
+  // Gives the place of the oldest tile to the next.
+  __device__ void pop() {
+    __syncwarp();
+    refill();
+  }
+
+ private:
+  __device__ void begin_item() {
+    item_ = items_.at(index_);
+    key_ = item_.first_key;
+  }
+
+  __device__ void refill() {
+    const int lane = threadIdx.x % kWarpSize;
+    if (index_ >= items_.count()) {
+      asm volatile("cp.async.commit_group;" ::: "memory");
+    } else {
+      // All but the last token were written by earlier steps.
+      if (key_ + kTileKeys >= item_.sequence.context_len) wait_for_previous_kernels();
+      start_tile<kDim>(ring_ + slot_ * kTileBytes<kDim>, args_.kv,
+                       args_.pages + item_.sequence.first_page, key_, item_.end_key, args_.layer,
+                       item_.kv_head, 0, kTileKeys, lane);
+      key_ += kTileKeys;
+      if (key_ >= item_.end_key) {
+        index_ += stride_;
+        if (index_ < items_.count()) begin_item();
+      }
+    }
+    slot_ = slot_ + 1 == kStages ? 0 : slot_ + 1;
+  }
+
+  const AttentionArgs& args_;
+  const Items& items_;
+  uint32_t ring_;
+  int index_;
+  int stride_;
+  Item item_;
+  int key_ = 0;
+  int slot_ = 0;  // the oldest, which is the next to be filled
+};
+
+}  // namespace sgmv

@@ -1,0 +1,19 @@
+#include "backend/cuda/cuda_backend.h"
+
+namespace sgmv {
+
+void CudaBackend::linear(Matrix y, Matrix x, const Weights& w) {
+  const auto& linear = static_cast<const CudaLinear&>(w);
+  product_.run({.num_rows = step_rows(y),
+                .num_outputs = linear.num_rows,
+                .num_inputs = linear.num_cols,
+                .x = x.data,
+                .x_stride = x.stride,
+                .w = linear.w.data(),
+                .bias = linear.bias.data(),
+                .y = y.data,
+                .y_stride = y.stride,
+                .f32_out = false});
+}
+
+}  // namespace sgmv

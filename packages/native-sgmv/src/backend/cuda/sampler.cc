@@ -1,0 +1,141 @@
+#include "backend/cuda/sampler.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "backend/cuda/cuda_check.h"
+#include "backend/cuda/sample.h"
+
+namespace sgmv {
+namespace {
+
+constexpr size_t kAlignment = 16;
+
+size_t align(size_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
+
+bool changes_logits(const SamplingParams& p) {
+  return p.repetition_penalty != 1 || p.presence_penalty != 0 || p.frequency_penalty != 0 ||
+         !p.logit_bias.empty();
+}
+
+bool has_penalties(const SamplingParams& p) {
+  return p.repetition_penalty != 1 || p.presence_penalty != 0 || p.frequency_penalty != 0;
+}
+
+}  // namespace
+
+void Sampler::run(const float* logits, int vocab_size, std::span<const SampleRow> rows,
+                  std::span<Sample> samples, cudaStream_t stream) {
+  if (rows.empty()) return;
+  const Layout layout = lay_out(rows, vocab_size);
+  reserve(layout, vocab_size, stream);
+  write(layout, rows, vocab_size);
+  CUDA_CHECK(
+      cudaMemcpyAsync(device_.get(), host_.get(), layout.results, cudaMemcpyHostToDevice, stream));
+  uint8_t* device = device_.get();
+  auto* changed = reinterpret_cast<float*>(changed_.get());
+  const SampleArgs args{.logits = logits,
+                        .vocab_size = vocab_size,
+                        .num_rows = static_cast<int>(rows.size()),
+                        .rows = reinterpret_cast<const SamplerRow*>(device),
+                        .tokens = reinterpret_cast<const int32_t*>(device + layout.tokens),
+                        .biases = reinterpret_cast<const SamplerBias*>(device + layout.biases),
+                        .changed_logits = changed,
+                        .counts = reinterpret_cast<uint32_t*>(changed + changed_capacity_),
+                        .results = reinterpret_cast<SamplerResult*>(device + layout.results),
+                        .top = reinterpret_cast<TokenLogprob*>(device + layout.top)};
+  launch_sample(args, layout.num_changed > 0, stream);
+  CUDA_CHECK(cudaMemcpyAsync(host_.get() + layout.results, device + layout.results,
+                             layout.end - layout.results, cudaMemcpyDeviceToHost, stream));
+  CUDA_CHECK(cudaStreamSynchronize(stream));
+  read(layout, rows, samples);
+}
+
+Sampler::Layout Sampler::lay_out(std::span<const SampleRow> rows, int vocab_size) {
+  Layout layout;
+  size_t num_tokens = 0;
+  size_t num_biases = 0;
+  size_t num_top = 0;
+  for (const SampleRow& row : rows) {
+    const SamplingParams& p = *row.params;
+    if (changes_logits(p)) ++layout.num_changed;
+    if (has_penalties(p)) num_tokens += row.tokens.size();
+    num_biases += p.logit_bias.size();
+    num_top += std::clamp(p.num_logprobs, 0, vocab_size);
+  }
+  layout.tokens = align(rows.size() * sizeof(SamplerRow));
+  layout.biases = align(layout.tokens + num_tokens * sizeof(int32_t));
+  layout.results = align(layout.biases + num_biases * sizeof(SamplerBias));
+  layout.top = align(layout.results + rows.size() * sizeof(SamplerResult));
+  layout.end = layout.top + num_top * sizeof(TokenLogprob);
+  return layout;
+}
+
+void Sampler::reserve(const Layout& layout, int vocab_size, cudaStream_t stream) {
+  if (layout.end > capacity_) {
+    host_ = allocate_pinned(2 * layout.end);
+    device_ = allocate_device(2 * layout.end, "sampling; lower maxBatchSize");
+    capacity_ = 2 * layout.end;
+  }
+  const size_t num_changed = static_cast<size_t>(layout.num_changed) * vocab_size;
+  if (num_changed > changed_capacity_) {
+    const size_t num_bytes = num_changed * (sizeof(float) + sizeof(uint32_t));
+    changed_ = allocate_device(num_bytes, "penalties of sampling; lower maxBatchSize");
+    changed_capacity_ = num_changed;
+    CUDA_CHECK(cudaMemsetAsync(changed_.get(), 0, num_bytes, stream));
+  }
+}
+
+void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int vocab_size) {
+  auto* out = reinterpret_cast<SamplerRow*>(host_.get());
+  auto* tokens = reinterpret_cast<int32_t*>(host_.get() + layout.tokens);
+  auto* biases = reinterpret_cast<SamplerBias*>(host_.get() + layout.biases);
+  int num_changed = 0;
+  int num_tokens = 0;
+  int num_biases = 0;
+  int num_top = 0;
+  for (const SampleRow& row : rows) {
+    const SamplingParams& p = *row.params;
+    SamplerRow r{};
+    r.seed = p.seed;
+    r.temperature = p.temperature;
+    r.top_p = p.top_p;
+    r.min_p = p.min_p;
+    r.repetition_penalty = p.repetition_penalty;
+    r.presence_penalty = p.presence_penalty;
+    r.frequency_penalty = p.frequency_penalty;
+    r.top_k = p.top_k;
+    r.position = row.position;
+    r.changed = changes_logits(p) ? num_changed++ : -1;
+    r.first_token = num_tokens;
+    r.num_tokens = has_penalties(p) ? static_cast<int>(row.tokens.size()) : 0;
+    r.num_prompt_tokens = row.num_prompt_tokens;
+    std::copy_n(row.tokens.begin(), r.num_tokens, tokens + num_tokens);
+    num_tokens += r.num_tokens;
+    r.first_bias = num_biases;
+    r.num_biases = static_cast<int>(p.logit_bias.size());
+    for (const auto& [token, bias] : p.logit_bias) biases[num_biases++] = {token, bias};
+    r.num_top = std::min(p.num_logprobs, vocab_size);
+    r.first_top = num_top;
+    num_top += std::max(r.num_top, 0);
+    *out++ = r;
+  }
+}
+
+void Sampler::read(const Layout& layout, std::span<const SampleRow> rows,
+                   std::span<Sample> samples) const {
+  const auto* results = reinterpret_cast<const SamplerResult*>(host_.get() + layout.results);
+  const auto* top = reinterpret_cast<const TokenLogprob*>(host_.get() + layout.top);
+  const auto* written = reinterpret_cast<const SamplerRow*>(host_.get());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (results[i].is_finite == 0) throw std::runtime_error("non-finite logits");
+    Sample& sample = samples[i];
+    sample.token = results[i].token;
+    sample.top.clear();
+    if (written[i].num_top < 0) continue;
+    sample.logprob = results[i].logprob;
+    sample.top.assign(top + written[i].first_top, top + written[i].first_top + written[i].num_top);
+  }
+}
+
+}  // namespace sgmv

@@ -1,0 +1,539 @@
+// Every operation of the CUDA backend against the CPU backend on random shapes: values that bf16
+// holds go in, and what comes out must agree to what rounding to bf16 leaves. Outputs hold NaN
+// before, and so do pages that nothing wrote.
+#include <algorithm>
+#include <limits>
+#include <thread>
+
+#include "cuda_fixture.h"
+
+using namespace sgmv;
+
+namespace {
+
+constexpr float kEps = 1e-5f;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+struct Pair {
+  std::unique_ptr<Backend> cpu = create_cpu_backend({.num_threads = 2});
+  std::unique_ptr<Backend> cuda = create_cuda();
+
+  void set_shape(const ModelShape& shape) {
+    cpu->set_shape(shape);
+    cuda->set_shape(shape);
+  }
+};
+
+ModelShape small_shape() {
+  return {.num_layers = 1,
+          .hidden_size = 64,
+          .num_heads = 4,
+          .num_kv_heads = 2,
+          .head_dim = 16,
+          .intermediate_size = 64,
+          .vocab_size = 64,
+          .max_positions = 64,
+          .sliding_window = 0,
+          .page_size = 16};
+}
+
+int uniform(std::mt19937& random, int low, int high) {
+  return std::uniform_int_distribution<int>(low, high)(random);
+}
+
+Activations poisoned(int num_rows, int num_cols) {
+  Activations a(num_rows, num_cols);
+  std::ranges::fill(a.values, kNaN);
+  return a;
+}
+
+StepArrays rows_of(int num_rows) { return StepArrays({{0, num_rows, {}}}); }
+
+void test_norms(Pair& pair, std::mt19937& random) {
+  pair.set_shape(small_shape());
+  for (const int num_cols : {8, 72, 256, 4096, 5120, 14336, 32768}) {
+    const int num_rows = uniform(random, 1, 40);
+    const OwnedMatrix w = random_matrix(1, num_cols, DType::kF32, random);
+    const auto cpu_w = pair.cpu->load_vector(w.values);
+    const auto cuda_w = pair.cuda->load_vector(w.values);
+    const StepArrays step = rows_of(num_rows);
+    compare("rms_norm", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+            {random_activations(num_rows, num_cols, random, num_cols + 8),
+             poisoned(num_rows, num_cols)},
+            [&](Backend& backend, std::vector<Matrix>& m) {
+              backend.rms_norm(m[1], m[0], &backend == pair.cpu.get() ? *cpu_w : *cuda_w, kEps);
+            });
+    compare("add_rms_norm", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+            {random_activations(num_rows, num_cols, random),
+             random_activations(num_rows, num_cols, random), poisoned(num_rows, num_cols)},
+            [&](Backend& backend, std::vector<Matrix>& m) {
+              backend.add_rms_norm(m[2], m[1], m[0], &backend == pair.cpu.get() ? *cpu_w : *cuda_w,
+                                   kEps);
+            });
+  }
+}
+
+void test_head_norm(Pair& pair, std::mt19937& random) {
+  for (const int head_dim : {16, 20, 64, 128, 256}) {
+    ModelShape shape = small_shape();
+    shape.head_dim = head_dim;
+    pair.set_shape(shape);
+    const int num_rows = uniform(random, 1, 40);
+    const OwnedMatrix w = random_matrix(1, head_dim, DType::kF32, random);
+    const auto cpu_w = pair.cpu->load_vector(w.values);
+    const auto cuda_w = pair.cuda->load_vector(w.values);
+    const StepArrays step = rows_of(num_rows);
+    compare("head_rms_norm", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+            {random_activations(num_rows, 6 * head_dim, random, 7 * head_dim)},
+            [&](Backend& backend, std::vector<Matrix>& m) {
+              backend.head_rms_norm(m[0], &backend == pair.cpu.get() ? *cpu_w : *cuda_w, kEps);
+            });
+  }
+}
+
+void test_silu_mul(Pair& pair, std::mt19937& random) {
+  for (const int num_cols : {8, 104, 11008}) {
+    const int num_rows = uniform(random, 1, 70);
+    Activations gate_up = random_activations(num_rows, 2 * num_cols, random);
+    gate_up.at(0, 0) = -200;  // where e^-x overflows
+    gate_up.at(num_rows - 1, num_cols - 1) = 200;
+    const StepArrays step = rows_of(num_rows);
+    compare("silu_mul", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+            {gate_up, poisoned(num_rows, num_cols)},
+            [](Backend& backend, std::vector<Matrix>& m) { backend.silu_mul(m[1], m[0]); });
+  }
+}
+
+void test_embed(Pair& pair, std::mt19937& random) {
+  constexpr int kVocabSize = 50;
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const int num_cols = 8 * uniform(random, 1, 300);
+    const int num_rows = uniform(random, 1, 40);
+    const OwnedMatrix table = random_matrix(kVocabSize, num_cols, dtype, random);
+    const auto cpu_table = pair.cpu->load_embedding(table.host);
+    const auto cuda_table = pair.cuda->load_embedding(table.host);
+    StepArrays step = rows_of(num_rows);
+    for (int32_t& token : step.tokens) token = uniform(random, 0, kVocabSize - 1);
+    compare("embed", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+            {poisoned(num_rows, num_cols)}, [&](Backend& backend, std::vector<Matrix>& m) {
+              backend.embed(m[0], &backend == pair.cpu.get() ? *cpu_table : *cuda_table);
+            });
+  }
+}
+
+void test_linear(Pair& pair, std::mt19937& random) {
+  for (const int num_rows : {1, 2, 7, 8, 31, 64, 130, 300}) {
+    for (const DType dtype : {DType::kBF16, DType::kF32, DType::kF16}) {
+      const int d_in = 8 * uniform(random, 1, 60);
+      const OwnedMatrix parts[2] = {
+          random_matrix(8 * uniform(random, 1, 60), d_in, dtype, random, 0.1f),
+          random_matrix(8 * uniform(random, 1, 20), d_in, dtype, random, 0.1f)};
+      const HostMatrix hosts[2] = {parts[0].host, parts[1].host};
+      const int d_out = hosts[0].num_rows + hosts[1].num_rows;
+      std::vector<float> bias;
+      if (num_rows % 2 == 0) {
+        for (int i = 0; i < d_out; ++i) bias.push_back(round_to_bf16(std::sin(i)));
+      }
+      const auto cpu_w = pair.cpu->load_linear(hosts, bias);
+      const auto cuda_w = pair.cuda->load_linear(hosts, bias);
+      const StepArrays step = rows_of(num_rows);
+      compare(
+          "linear", *pair.cpu, *pair.cuda, step.batch(), step.batch(),
+          {random_activations(num_rows, d_in, random), poisoned(num_rows, d_out)},
+          [&](Backend& backend, std::vector<Matrix>& m) {
+            backend.linear(m[1], m[0], &backend == pair.cpu.get() ? *cpu_w : *cuda_w);
+          },
+          6e-3);
+    }
+  }
+}
+
+// ---- attention ----
+
+struct Layout {
+  int num_heads;
+  int num_kv_heads;
+  int head_dim;
+  int page_size;
+  int sliding_window;
+};
+
+constexpr Layout layouts[] = {{8, 4, 32, 16, 0},   {4, 4, 64, 16, 0},   {6, 2, 20, 4, 0},
+                              {32, 8, 128, 16, 0}, {20, 1, 128, 32, 0}, {8, 4, 32, 16, 5},
+                              {4, 2, 16, 16, 137}, {2, 2, 80, 10, 13},  {2, 1, 256, 16, 0},
+                              {16, 2, 64, 1, 300}};
+constexpr int kMaxLength = 700;
+
+struct Sequence {
+  int length;  // tokens in the cache
+  std::vector<int32_t> pages;
+};
+
+class AttentionTest {
+ public:
+  AttentionTest(Pair& pair, const Layout& layout, std::mt19937& random)
+      : pair_(pair), layout_(layout), random_(random) {
+    ModelShape shape = small_shape();
+    shape.num_layers = 2;
+    shape.num_heads = layout.num_heads;
+    shape.num_kv_heads = layout.num_kv_heads;
+    shape.head_dim = layout.head_dim;
+    shape.hidden_size = layout.num_heads * layout.head_dim;
+    shape.page_size = layout.page_size;
+    shape.sliding_window = layout.sliding_window;
+    shape.max_positions = kMaxLength;
+    pair.set_shape(shape);
+    std::vector<float> cos, sin;
+    for (int position = 0; position < kMaxLength; ++position) {
+      for (int i = 0; i < layout.head_dim / 2; ++i) {
+        const double angle = position * std::pow(10000.0, -2.0 * i / layout.head_dim);
+        cos.push_back(static_cast<float>(std::cos(angle)));
+        sin.push_back(static_cast<float>(std::sin(angle)));
+      }
+    }
+    pages_per_seq_ = (kMaxLength + layout.page_size - 1) / layout.page_size;
+    for (Backend* backend : {pair.cpu.get(), pair.cuda.get()}) {
+      backend->load_rope(cos, sin);
+      backend->reserve_pool(kNumSequences * pages_per_seq_);
+    }
+    fill_pool_with_nan();
+    for (int seq = 0; seq < kNumSequences; ++seq) {
+      Sequence& sequence = sequences_.emplace_back();
+      for (int i = pages_per_seq_; i > 0; --i) {
+        sequence.pages.push_back((i - 1) * kNumSequences + seq);
+      }
+    }
+  }
+
+  // Sequence i gets so many rows more.
+  void step(const std::vector<int>& num_rows) {
+    std::vector<StepSequence> steps;
+    for (size_t seq = 0; seq < num_rows.size(); ++seq) {
+      if (num_rows[seq] == 0) continue;
+      Sequence& sequence = sequences_[seq];
+      steps.push_back({sequence.length, num_rows[seq], sequence.pages});
+      sequence.length += num_rows[seq];
+    }
+    const StepArrays arrays(steps);
+    const int total = static_cast<int>(arrays.tokens.size());
+    const int q_cols = layout_.num_heads * layout_.head_dim;
+    const int kv_cols = layout_.num_kv_heads * layout_.head_dim;
+    compare(
+        "attention", *pair_.cpu, *pair_.cuda, arrays.batch(), arrays.batch(),
+        {random_activations(total, q_cols + 2 * kv_cols, random_), poisoned(total, q_cols)},
+        [&](Backend& backend, std::vector<Matrix>& m) {
+          const Matrix q = columns(m[0], 0, q_cols, backend);
+          backend.rope_append(q, columns(m[0], q_cols, kv_cols, backend),
+                              columns(m[0], q_cols + kv_cols, kv_cols, backend), 1);
+          backend.attention(m[1], q, 1);
+        },
+        1e-2);
+  }
+
+ private:
+  static constexpr int kNumSequences = 4;
+
+  // Adapters of NaN that take all of the CUDA backend's pool, each not more than a tenth.
+  void fill_pool_with_nan() {
+    const size_t page_bytes = pair_.cuda->page_bytes();
+    const int num_slots = kNumSequences * pages_per_seq_;
+    const int width = layout_.num_heads * layout_.head_dim;
+    std::vector<float> nan(static_cast<size_t>(kMaxRank) * width, kNaN);
+    HostAdapter adapter;
+    adapter.layers.resize(2);
+    adapter.layers[0][static_cast<int>(Module::kO)] = {
+        .rank = kMaxRank,
+        .scale = 1,
+        .a = {nan.data(), DType::kF32, kMaxRank, width},
+        .b = {nan.data(), DType::kF32, width, kMaxRank}};
+    const size_t num_bytes = pair_.cuda->adapter_bytes(adapter);
+    const int taken = static_cast<int>((num_bytes + page_bytes - 1) / page_bytes);
+    for (int slot = 0; slot + taken <= num_slots; slot += taken) {
+      const auto placed = pair_.cuda->place_adapter(adapter, slot);
+      while (!pair_.cuda->adapter_ready(*placed)) std::this_thread::yield();
+    }
+  }
+
+  Pair& pair_;
+  const Layout layout_;
+  std::mt19937& random_;
+  int pages_per_seq_;
+  std::vector<Sequence> sequences_;
+};
+
+void test_attention(Pair& pair, std::mt19937& random) {
+  for (const Layout& layout : layouts) {
+    AttentionTest test(pair, layout, random);
+    test.step({37, 0, 260, 1});
+    test.step({1, 300, 1, 1});
+    test.step({1, 1, 1, 1});
+    test.step({90, 1, 129, 3});
+    test.step({0, 64, 1, 200});
+    for (int i = 0; i < 5; ++i) test.step({1, 1, 1, 1});
+    test.step({1, 1, 0, 2});
+  }
+}
+
+// ---- adapters ----
+
+struct TestAdapter {
+  HostAdapter host;
+  std::vector<OwnedMatrix> matrices;
+  std::unique_ptr<DeviceAdapter> on_cpu, on_cuda;
+};
+
+struct Dims {
+  int out;
+  int in;
+};
+
+Dims dims_of(const ModelShape& shape, int module) {
+  const int q = shape.num_heads * shape.head_dim;
+  const int kv = shape.num_kv_heads * shape.head_dim;
+  const int hidden = shape.hidden_size;
+  const int inter = shape.intermediate_size;
+  const Dims dims[kNumModules] = {{q, hidden},     {kv, hidden},    {kv, hidden},   {hidden, q},
+                                  {inter, hidden}, {inter, hidden}, {hidden, inter}};
+  return dims[module];
+}
+
+TestAdapter random_test_adapter(const ModelShape& shape, std::mt19937& random) {
+  TestAdapter adapter;
+  adapter.matrices.reserve(2 * kNumModules * shape.num_layers);
+  adapter.host.layers.resize(shape.num_layers);
+  const DType dtype = uniform(random, 0, 1) == 0 ? DType::kBF16 : DType::kF32;
+  for (auto& layer : adapter.host.layers) {
+    for (int m = 0; m < kNumModules; ++m) {
+      const int rank = uniform(random, 0, 3) == 0 ? 0 : uniform(random, 1, 80);
+      if (rank == 0) continue;
+      const auto [out, in] = dims_of(shape, m);
+      const auto add = [&](int rows, int cols) {
+        return adapter.matrices.emplace_back(random_matrix(rows, cols, dtype, random, 0.1f)).host;
+      };
+      const HostMatrix a = add(rank, in);
+      layer[m] = {.rank = rank, .scale = 0.7f, .a = a, .b = add(out, rank)};
+    }
+  }
+  return adapter;
+}
+
+void test_sgmv(Pair& pair, std::mt19937& random) {
+  ModelShape shape = small_shape();
+  shape.num_layers = 2;
+  shape.num_heads = 8;
+  shape.head_dim = 32;
+  shape.hidden_size = 136;
+  shape.intermediate_size = 200;
+  pair.set_shape(shape);
+  constexpr int kNumAdapters = 6;
+  std::vector<TestAdapter> adapters;
+  std::vector<int> cpu_slots{0}, cuda_slots{0};
+  for (int i = 0; i < kNumAdapters; ++i) {
+    const HostAdapter& host = adapters.emplace_back(random_test_adapter(shape, random)).host;
+    const auto next = [&](std::vector<int>& slots, const Backend& backend) {
+      slots.push_back(slots.back() +
+                      static_cast<int>(backend.adapter_bytes(host) / backend.page_bytes() + 1));
+    };
+    next(cpu_slots, *pair.cpu);
+    next(cuda_slots, *pair.cuda);
+  }
+  pair.cpu->reserve_pool(cpu_slots.back());
+  pair.cuda->reserve_pool(cuda_slots.back());
+  for (int i = 0; i < kNumAdapters; ++i) {
+    adapters[i].on_cpu = pair.cpu->place_adapter(adapters[i].host, cpu_slots[i]);
+    adapters[i].on_cuda = pair.cuda->place_adapter(adapters[i].host, cuda_slots[i]);
+    while (!pair.cpu->adapter_ready(*adapters[i].on_cpu)) std::this_thread::yield();
+    while (!pair.cuda->adapter_ready(*adapters[i].on_cuda)) std::this_thread::yield();
+  }
+  constexpr Group kAll[] = {Group::kQkv, Group::kO, Group::kGateUp, Group::kDown};
+  for (int round = 0; round < 40; ++round) {
+    std::vector<int> lengths;
+    for (int i = uniform(random, 1, 8); i > 0; --i) {
+      lengths.push_back(uniform(random, 0, round % 4 == 3 ? 90 : 3));
+    }
+    int num_rows = 0;
+    for (const int length : lengths) num_rows += length;
+    if (num_rows == 0) continue;
+    StepArrays cpu_step = rows_of(num_rows);
+    StepArrays cuda_step = cpu_step;
+    for (const int length : lengths) {
+      const int adapter = uniform(random, -1, kNumAdapters - 1);
+      cpu_step.add_segment(length, adapter < 0 ? nullptr : adapters[adapter].on_cpu.get());
+      cuda_step.add_segment(length, adapter < 0 ? nullptr : adapters[adapter].on_cuda.get());
+    }
+    for (const Group group : kAll) {
+      const ModuleRange modules = modules_of(group);
+      int num_cols = 0;
+      for (int m = modules.first; m < modules.end; ++m) num_cols += dims_of(shape, m).out;
+      compare(
+          "sgmv", *pair.cpu, *pair.cuda, cpu_step.batch(), cuda_step.batch(),
+          {random_activations(num_rows, dims_of(shape, modules.first).in, random),
+           random_activations(num_rows, num_cols, random)},
+          [&](Backend& backend, std::vector<Matrix>& m) {
+            backend.sgmv_shrink(m[0], 1, group);
+            backend.sgmv_expand(m[1], 1, group);
+          },
+          1e-2);
+    }
+  }
+}
+
+// ---- sampling ----
+
+// Logits are single weights, since x is one-hot: both backends have the same, exactly.
+class SamplingTest {
+ public:
+  SamplingTest(Pair& pair, int vocab_size, float deviation, std::mt19937& random)
+      : pair_(pair), w_(random_matrix(vocab_size, kHidden, DType::kBF16, random, deviation)) {
+    ModelShape shape = small_shape();
+    shape.vocab_size = vocab_size;
+    pair.set_shape(shape);
+    cpu_w_ = pair.cpu->load_linear({&w_.host, 1}, {});
+    cuda_w_ = pair.cuda->load_linear({&w_.host, 1}, {});
+  }
+
+  void check(const std::vector<SampleRow>& rows) {
+    StepArrays step = rows_of(kHidden);
+    Batch batch = step.batch();
+    batch.samples = rows;
+    Activations x(kHidden, kHidden);
+    for (int i = 0; i < kHidden; ++i) x.at(i, i) = 1;
+    const DeviceActivations device_x(*pair_.cuda, x);
+    std::vector<Sample> expected(rows.size()), actual(rows.size());
+    pair_.cpu->run_step(
+        batch, [&] { pair_.cpu->logits(x.matrix(), *cpu_w_); }, expected);
+    pair_.cuda->run_step(
+        batch, [&] { pair_.cuda->logits(device_x.matrix(), *cuda_w_); }, actual);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      CHECK(actual[i].token == expected[i].token);
+      CHECK(actual[i].top.size() == expected[i].top.size());
+      if (rows[i].params->num_logprobs < 0) continue;
+      CHECK(is_close(actual[i].logprob, expected[i].logprob, 1e-5));
+      for (size_t j = 0; j < actual[i].top.size(); ++j) {
+        CHECK(actual[i].top[j].token == expected[i].top[j].token);
+        CHECK(is_close(actual[i].top[j].logprob, expected[i].top[j].logprob, 1e-5));
+      }
+    }
+  }
+
+  static constexpr int kHidden = 64;
+
+ private:
+  Pair& pair_;
+  OwnedMatrix w_;
+  std::unique_ptr<Weights> cpu_w_, cuda_w_;
+};
+
+SamplingParams random_params(int vocab_size, std::mt19937& random) {
+  const auto one_of = [&](auto... choices) {
+    const float values[] = {static_cast<float>(choices)...};
+    return values[uniform(random, 0, sizeof...(choices) - 1)];
+  };
+  SamplingParams p;
+  p.temperature = one_of(0, 0.3, 1, 1.7);
+  p.top_k = static_cast<int>(one_of(0, 1, 5, 40, 100000));
+  p.top_p = one_of(1, 1, 0, 0.5, 0.95);
+  p.min_p = one_of(0, 0, 0.1, 1);
+  p.repetition_penalty = one_of(1, 1, 1.3);
+  p.presence_penalty = one_of(0, 0, 0.7);
+  p.frequency_penalty = one_of(0, 0, 0.2, -0.5);
+  for (int i = uniform(random, -3, 3); i > 0; --i) {
+    p.logit_bias.emplace_back(i * 7 % vocab_size, one_of(-100, 2.5));
+  }
+  p.num_logprobs = static_cast<int>(one_of(-1, 0, 3, 20));
+  p.seed = random();
+  return p;
+}
+
+void test_sampling(Pair& pair, std::mt19937& random) {
+  for (const int vocab_size : {17, 1000, 32000, 128256}) {
+    for (const float deviation : {0.0f, 0.5f, 3.0f}) {
+      SamplingTest test(pair, vocab_size, deviation, random);
+      for (int round = 0; round < 4; ++round) {
+        std::vector<SamplingParams> params;
+        std::vector<std::vector<int32_t>> tokens;
+        for (int i = 0; i < SamplingTest::kHidden; ++i) {
+          params.push_back(random_params(vocab_size, random));
+          tokens.emplace_back(uniform(random, 0, 2000));
+          for (int32_t& token : tokens.back()) token = uniform(random, 0, vocab_size - 1);
+        }
+        std::vector<SampleRow> rows;
+        for (int i = SamplingTest::kHidden - 1; i >= 0; i -= 1 + round) {
+          const int num_tokens = static_cast<int>(tokens[i].size());
+          rows.push_back(
+              {i, &params[i], uniform(random, 0, 5000), tokens[i], uniform(random, 0, num_tokens)});
+        }
+        test.check(rows);
+      }
+    }
+  }
+}
+
+void test_non_finite_logits_are_refused(Pair& pair) {
+  ModelShape shape = small_shape();
+  pair.set_shape(shape);
+  std::vector<float> values(64 * 64, 0.5f);
+  values[65] = kNaN;
+  const HostMatrix host{values.data(), DType::kF32, 64, 64};
+  const auto w = pair.cuda->load_linear({&host, 1}, {});
+  Activations x(1, 64);
+  x.at(0, 1) = 1;
+  const DeviceActivations device_x(*pair.cuda, x);
+  const SamplingParams greedy;
+  const std::vector<SampleRow> rows{{0, &greedy, 0, {}, 0}};
+  StepArrays step = rows_of(1);
+  Batch batch = step.batch();
+  batch.samples = rows;
+  std::vector<Sample> samples(1);
+  std::string message;
+  try {
+    pair.cuda->run_step(
+        batch, [&] { pair.cuda->logits(device_x.matrix(), *w); }, samples);
+  } catch (const std::exception& error) {
+    message = error.what();
+  }
+  CHECK(message == "non-finite logits");
+}
+
+void test_memory_that_is_not_there_is_named(Pair& pair) {
+  ModelShape shape = small_shape();
+  shape.page_size = 256;
+  shape.num_layers = 64;
+  shape.num_kv_heads = 64;
+  shape.num_heads = 64;
+  shape.head_dim = 128;
+  shape.hidden_size = 8192;
+  pair.set_shape(shape);
+  std::string message;
+  try {
+    pair.cuda->reserve_pool(1'000'000);
+  } catch (const std::exception& error) {
+    message = error.what();
+  }
+  CHECK(message.find("lower poolBytes") != std::string::npos);
+}
+
+}  // namespace
+
+int main() {
+  if (!has_gpu()) return 0;
+  Pair pair;
+  std::mt19937 random(11);
+  const auto section = [](const char* name) { std::printf("%s\n", name), std::fflush(stdout); };
+  section(pair.cuda->describe().c_str());
+  test_norms(pair, random);
+  test_head_norm(pair, random);
+  test_silu_mul(pair, random);
+  test_embed(pair, random);
+  section("linear");
+  test_linear(pair, random);
+  section("attention");
+  test_attention(pair, random);
+  section("sgmv");
+  test_sgmv(pair, random);
+  section("sampling");
+  test_sampling(pair, random);
+  test_non_finite_logits_are_refused(pair);
+  test_memory_that_is_not_there_is_named(pair);
+  section("ok");
+}
