@@ -1,4 +1,4 @@
-// The LoRA work of one decode step, as DESIGN section 9 tabulates it: Llama-2-7B shapes, 32 layers
+// The LoRA work of one decode step, as docs/benchmarks tabulates it: Llama-2-7B shapes, 32 layers
 // of qkv, o, gate+up, down, all in one CUDA graph, every layer with weights of its own and L2
 // flushed before each replay.
 //

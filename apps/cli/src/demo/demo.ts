@@ -14,7 +14,7 @@ import { openView } from './view.ts'
 export type DemoOptions = { nodes: number }
 
 /** Small enough that the requests fill one node and go on to the next, as the policy has it. */
-const MAX_BATCH_SIZE = '16'
+const MAX_BATCH_SIZE = '24'
 
 /**
  * `punica demo`: six adapters of two tenants on one base model, called at the same time over both

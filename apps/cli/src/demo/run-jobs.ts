@@ -14,7 +14,7 @@ type Deps = {
 }
 
 /** Jobs of one adapter that run at once. */
-export const NUM_AT_ONCE = 4
+export const NUM_AT_ONCE = 6
 
 /**
  * Runs jobs of every adapter at the same time: all of those that are counted, and of the others for
