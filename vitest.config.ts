@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: [
       'apps/**/*.test.{ts,tsx}',
+      'bench/**/*.test.ts',
       'packages/**/*.test.ts',
       'e2e/**/*.test.ts',
       'scripts/**/*.test.ts',

@@ -1,0 +1,100 @@
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import type { Command, SchedulerEvent, SchedulerOptions } from '@punica/scheduler'
+import { tokensOfLength } from './gateway.ts'
+import type { Arrival, Trace } from './trace.ts'
+
+/** What the scheduler was told, line by line, and what it decided. */
+export type LoggedStep = { event: SchedulerEvent; commands: unknown }
+
+const flushBytes = 1 << 20
+
+/**
+ * Token ids are not written, only how many there are: no decision depends on them. A task that is
+ * assigned is written as the attempt that it is.
+ */
+const writeEvent = (event: SchedulerEvent): unknown =>
+  event.type === 'submitted'
+    ? { ...event, task: { ...event.task, tokens: event.task.tokens.length } }
+    : event
+
+/** Commands as they are logged and compared. */
+export const toLogged = (commands: readonly Command[]): unknown =>
+  commands.map((command) => {
+    if (command.type !== 'assign') return command
+    const { type, nodeId, task } = command
+    return { type, nodeId, requestId: task.requestId, attempt: task.attempt }
+  })
+
+/** Opens a log; each call of `write` adds a line. */
+export const createEventLog = (path: string, options: SchedulerOptions) => {
+  const file = openSync(path, 'w')
+  let pending = `${JSON.stringify({ options })}\n`
+
+  const flush = (): void => {
+    writeSync(file, pending)
+    pending = ''
+  }
+
+  return {
+    write: (event: SchedulerEvent, commands: readonly Command[]): void => {
+      const line = { event: writeEvent(event), commands: toLogged(commands) }
+      pending += `${JSON.stringify(line)}\n`
+      if (pending.length > flushBytes) flush()
+    },
+    close: (): void => {
+      flush()
+      closeSync(file)
+    },
+  }
+}
+
+/** Reads a log that `createEventLog` wrote. Throws when it is malformed. */
+export const readEventLog = (path: string): { options: SchedulerOptions; steps: LoggedStep[] } => {
+  const [head, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
+  const { options } = JSON.parse(head ?? '')
+  return { options, steps: lines.map((line) => JSON.parse(line, revive)) }
+}
+
+const revive = (key: string, value: unknown): unknown =>
+  key === 'tokens' && typeof value === 'number' ? tokensOfLength(value) : value
+
+/** The requests of a log as a trace: the same arrivals, against another policy or cluster. */
+export const traceOfLog = (path: string): Trace => {
+  const { steps } = readEventLog(path)
+  const numGenerated = countGenerated(steps)
+  const arrivals: Arrival[] = []
+  for (const { event } of steps) {
+    if (event.type !== 'submitted' || event.task.attempt > 0) continue
+    const { requestId, tenant, adapter, numPromptTokens, maxNewTokens } = event.task
+    const numOutputTokens = numGenerated.get(requestId) ?? maxNewTokens
+    const timeMs = event.nowMs
+    arrivals.push({ timeMs, tenant, adapter, numPromptTokens, numOutputTokens, maxNewTokens })
+  }
+  const durationMs = Math.max(1_000, arrivals.at(-1)?.timeMs ?? 0)
+  const description = 'the requests of a recorded log'
+  return { name: 'recorded', description, durationMs, arrivals: () => arrivals }
+}
+
+/**
+ * How long the answers were, as far as the log shows: the last status that named a request, or its
+ * last resubmission, says how many tokens it had by then.
+ */
+const countGenerated = (steps: readonly LoggedStep[]): Map<string, number> => {
+  const numPrompt = new Map<string, number>()
+  const numGenerated = new Map<string, number>()
+  const note = (requestId: string, numTokens: number): void => {
+    const generated = Math.max(1, numTokens - (numPrompt.get(requestId) ?? 0))
+    numGenerated.set(requestId, Math.max(generated, numGenerated.get(requestId) ?? 0))
+  }
+  for (const { event } of steps) {
+    if (event.type === 'submitted') {
+      numPrompt.set(event.task.requestId, event.task.numPromptTokens)
+      if (event.task.attempt > 0) note(event.task.requestId, event.task.tokens.length)
+    } else if (event.type === 'nodeReported') {
+      for (const { requestId, numTokens } of event.status.requests) {
+        if (numTokens !== undefined) note(requestId, numTokens)
+      }
+    }
+  }
+  return numGenerated
+}
