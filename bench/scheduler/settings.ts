@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { ClusterOptions } from './cluster.ts'
 import { traceOfLog } from './event-log.ts'
@@ -103,6 +104,11 @@ export const parseSettings = (args: readonly string[]): Settings => {
     lengths,
   })
   const isDrawn = traceNames.includes(values.trace)
+  if (!isDrawn && !existsSync(values.trace)) {
+    throw new Error(
+      `--trace: ${values.trace} is neither one of ${traceNames.join(', ')} nor a file`,
+    )
+  }
   const createDrawn = (): Trace =>
     createTrace(values.trace, {
       seed,

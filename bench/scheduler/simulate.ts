@@ -68,4 +68,9 @@ const main = (args: readonly string[]): void => {
   console.log(toTable(runs))
 }
 
-main(process.argv.slice(2))
+try {
+  main(process.argv.slice(2))
+} catch (cause) {
+  console.error(cause instanceof Error ? cause.message : cause)
+  process.exitCode = 2
+}
