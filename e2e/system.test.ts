@@ -53,7 +53,9 @@ describe('the evaluation sets, run through the gateway', () => {
       }),
     )
     for (const [name, [, stated]] of Object.entries(statedScores())) {
-      expect(scores[name], name).toBeGreaterThanOrEqual(stated - 0.015)
+      // An exact score has no room below it; the others were taken in bf16 and are served in f32.
+      const tolerance = stated === 1 ? 0 : 0.015
+      expect(scores[name], name).toBeGreaterThanOrEqual(stated - tolerance)
     }
   }, 600_000)
 
@@ -71,7 +73,7 @@ describe('the evaluation sets, run through the gateway', () => {
   }, 300_000)
 })
 
-test('a node has held six different adapters in one batch', async () => {
+test('six different adapters answer in one batch', async () => {
   const { nodes } = await system.operator.graphql<{ nodes: { state: string }[] }>(
     '{ nodes { id state } }',
   )
@@ -83,6 +85,8 @@ test('a node has held six different adapters in one batch', async () => {
         messages: [{ role: 'user', content: 'Tell me a story.' }],
         max_tokens: 200,
         stream: true,
+        // Ours beside OpenAI's: the short-spoken adapters stay in the batch as long as the others.
+        ...{ ignore_eos: true },
       }),
     ),
   )
@@ -96,5 +100,5 @@ test('a node has held six different adapters in one batch', async () => {
       return numAdapters
     }),
   )
-  expect(Math.max(...most)).toBeGreaterThanOrEqual(2)
+  expect(Math.max(...most)).toBe(adapterNames.length)
 })
