@@ -90,9 +90,9 @@ describe.each(roles)('the role %s', (role) => {
     expect(await tryAs(role, rolePermissions(role), needed[role])).toEqual([])
   })
 
-  it.runIf(role !== 'operator')('may not go beyond', async () => {
+  it(role === 'operator' ? 'may go beyond' : 'may not go beyond', async () => {
     const refused = await tryAs(role, rolePermissions(role), forbidden)
-    expect(refused).toEqual(everything(forbidden))
+    expect(refused).toEqual(role === 'operator' ? [] : everything(forbidden))
   })
 })
 

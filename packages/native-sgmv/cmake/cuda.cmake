@@ -39,6 +39,18 @@ target_include_directories(punica_cuda SYSTEM PRIVATE
 target_link_libraries(punica_cuda PRIVATE engine CUDA::cudart_static)
 target_link_options(punica_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined)
 
+# The SGMV bench and test call the kernels themselves, without the plug-in around them.
+file(GLOB SGMV_SOURCES CONFIGURE_DEPENDS src/backend/cuda/sgmv*.cu)
+add_library(sgmv_kernels STATIC EXCLUDE_FROM_ALL ${SGMV_SOURCES} src/backend/cuda/sgmv_layout.cc)
+target_link_libraries(sgmv_kernels PUBLIC engine CUDA::cudart_static)
+add_executable(bench_sgmv ${CHECKS_IN_ALL} bench/sgmv.cu)
+target_link_libraries(bench_sgmv PRIVATE sgmv_kernels)
+add_executable(cuda_sgmv_test ${CHECKS_IN_ALL} test/cuda_sgmv_test.cu)
+target_include_directories(cuda_sgmv_test PRIVATE test)
+target_link_libraries(cuda_sgmv_test PRIVATE sgmv_kernels)
+add_test(NAME cuda_sgmv_test COMMAND cuda_sgmv_test WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+add_dependencies(checks cuda_sgmv_test)
+
 # Tests that need a GPU; each says so and succeeds where there is none.
 file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS test/cuda_*_test.cc)
 foreach(SOURCE ${CUDA_TEST_SOURCES})
