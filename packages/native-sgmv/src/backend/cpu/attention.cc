@@ -20,15 +20,23 @@ void CpuBackend::attention(Matrix y, Matrix q, int layer) {
       work += int64_t{2} * (end - t) * q.num_cols * batch_->positions[end - 1];
     }
   }
-  const int num_tasks = static_cast<int>(attention_tasks_.size()) * shape_.num_kv_heads;
+  // The heads of one task lie side by side in its pages, so one thread takes them all where that
+  // leaves enough to share out: it finds in cache what was fetched along with the head before.
+  const int num_tasks = static_cast<int>(attention_tasks_.size());
+  const int num_heads = shape_.num_kv_heads;
+  const int heads_per_task = num_tasks >= 4 * pool_.num_threads() ? num_heads : 1;
+  const int tasks_per_row = num_heads / heads_per_task;
   const auto attend = [&](int index, int thread) {
-    attend_task(y, q, layer, attention_tasks_[index / shape_.num_kv_heads],
-                index % shape_.num_kv_heads, attention_scratch_[thread]);
+    const AttentionTask& task = attention_tasks_[index / tasks_per_row];
+    const int first_head = index % tasks_per_row * heads_per_task;
+    for (int h = first_head; h < first_head + heads_per_task; ++h) {
+      attend_task(y, q, layer, task, h, attention_scratch_[thread]);
+    }
   };
   if (is_worth_sharing(work)) {
-    pool_.run(num_tasks, attend);
+    pool_.run(num_tasks * tasks_per_row, attend);
   } else {
-    for (int i = 0; i < num_tasks; ++i) attend(i, 0);
+    for (int i = 0; i < num_tasks * tasks_per_row; ++i) attend(i, 0);
   }
 }
 

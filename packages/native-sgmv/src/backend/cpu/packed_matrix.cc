@@ -1,5 +1,7 @@
 #include "backend/cpu/packed_matrix.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +11,7 @@ namespace sgmv {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 float bits_to_float(uint32_t bits) {
   float value;
@@ -96,9 +99,15 @@ void pack_panel(uint8_t* panel, DType dtype, std::span<const HostMatrix> parts, 
 }
 
 AlignedBytes allocate_aligned(size_t num_bytes) {
-  const size_t size = (std::max<size_t>(num_bytes, 1) + kCacheLine - 1) / kCacheLine * kCacheLine;
-  auto* data = static_cast<uint8_t*>(std::aligned_alloc(kCacheLine, size));
+  const size_t alignment = num_bytes < kHugePage ? kCacheLine : kHugePage;
+  const size_t size = (std::max<size_t>(num_bytes, 1) + alignment - 1) / alignment * alignment;
+  auto* data = static_cast<uint8_t*>(std::aligned_alloc(alignment, size));
   if (data == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  // Attention reads short pieces from all over the pool, each in another small page: the walks of
+  // the page tables cost more than the bytes. Where there are no huge pages nothing is lost.
+  if (alignment == kHugePage) madvise(data, size, MADV_HUGEPAGE);
+#endif
   return {data, std::free};
 }
 
