@@ -1,7 +1,8 @@
 """The baseline of `npm run bench:cpu`: Hugging Face Transformers + PEFT generating one mixed batch.
 
-Reads a JSON job on standard input and writes a JSON result to standard output. Exit code 3 means
-that a needed Python package is missing.
+The first line on standard input is a JSON job; each line after it asks for one run, which is
+answered by a line of JSON. `ready` is said once, when the model is loaded and warm. Exit code 3
+means that a needed Python package is missing.
 """
 
 import json
@@ -37,7 +38,7 @@ def pad_left(sequences):
 
 
 def main():
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     torch.set_num_threads(job["threads"])
     model = load(job)
     ids, mask = pad_left([request["tokens"] for request in job["requests"]])
@@ -57,12 +58,12 @@ def main():
 
     model.generation_config.eos_token_id = None
     generate(4)
-    seconds = []
-    for _ in range(job["repeats"]):
+    print("ready", flush=True)
+    for _ in sys.stdin:
         start = time.perf_counter()
         out = generate(job["maxNewTokens"])
-        seconds.append(time.perf_counter() - start)
-    json.dump({"seconds": seconds, "tokens": out[:, ids.shape[1] :].tolist()}, sys.stdout)
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "tokens": out[:, ids.shape[1] :].tolist()}), flush=True)
 
 
 main()
