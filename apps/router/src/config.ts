@@ -17,6 +17,11 @@ export const Config = z
     MAX_QUEUE_PER_TENANT: z.coerce.number().int().positive().max(100_000).optional(),
     /** Time between two tokens that no placement may exceed by the cost model; absent: any. */
     TARGET_INTER_TOKEN_MS: z.coerce.number().positive().optional(),
+    /**
+     * Time between two tokens up to which requests are packed onto the fullest node; above it they go
+     * to the node with the shortest step. Absent: the fullest always.
+     */
+    PACK_INTER_TOKEN_MS: z.coerce.number().positive().optional(),
     /** How often the lightest nodes are looked at, to be vacated; 0: never. */
     CONSOLIDATION_INTERVAL_MS: z.coerce.number().int().nonnegative().default(5_000),
     /** A request that has just been moved is not asked to move again for so long. */
@@ -35,6 +40,7 @@ export const Config = z
     maxQueue: env.MAX_QUEUE,
     maxQueuePerTenant: env.MAX_QUEUE_PER_TENANT ?? Math.ceil(env.MAX_QUEUE / 2),
     targetInterTokenMs: env.TARGET_INTER_TOKEN_MS ?? null,
+    packInterTokenMs: env.PACK_INTER_TOKEN_MS ?? null,
     consolidationIntervalMs:
       env.CONSOLIDATION_INTERVAL_MS === 0 ? null : env.CONSOLIDATION_INTERVAL_MS,
     minMoveIntervalMs: env.MIN_MOVE_INTERVAL_MS,

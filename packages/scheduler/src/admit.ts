@@ -2,39 +2,45 @@ import type { Task } from '@punica/schema'
 import { addPlacement, type Node, shareOf, toDemand } from './ledger.ts'
 import { couldEverRun, place, placeTooSlow, whyPlaced } from './place.ts'
 import type { Waiting } from './queue.ts'
-import { decide, reject, type State, track } from './state.ts'
+import { createRanking } from './ranking.ts'
+import { decide, reject, type Serving, type State, track } from './state.ts'
 import { mostTokens } from './tenants.ts'
 
 /** In the order of the queue: a request that does not fit blocks those behind it. */
 export const admitWaiting = (state: State): void => {
   let waiting = state.queue.first()
   if (waiting === undefined) return
-  const nodes = servingNodes(state)
+  const { nodes, ranking } = serving(state)
+  const { pace } = state
   for (; waiting !== undefined; waiting = state.queue.first()) {
     const { task } = waiting
     const demand = toDemand(task)
-    const { targetInterTokenMs } = state.options
-    const node =
-      place(demand, nodes, targetInterTokenMs) ?? placeTooSlow(demand, nodes, targetInterTokenMs)
-    if (node !== null) assign(state, node, waiting, whyPlaced(node, demand))
+    const node = place(demand, ranking, pace) ?? placeTooSlow(demand, nodes, pace)
+    if (node !== null) assign(state, node, waiting, whyPlaced(node, demand, pace))
     else if (isHopeless(task, nodes)) reject(state, waiting, tooLarge(task, nodes))
     else return
   }
 }
 
 /** Nodes that may be given work. */
-export const servingNodes = (state: State): readonly Node[] => {
-  state.servingNodes ??= findServing(state)
-  return state.servingNodes
+export const servingNodes = (state: State): readonly Node[] => serving(state).nodes
+
+export const serving = (state: State): Serving => {
+  state.serving ??= findServing(state)
+  return state.serving
 }
 
-const findServing = ({ nodes, options, cordons }: State): Node[] => {
-  const all = [...nodes.values()]
+const findServing = ({ nodes: known, options, cordons }: State): Serving => {
+  const all = [...known.values()]
   const baseModel = options.baseModel ?? all[0]?.status.baseModel
-  return all.filter(
+  const nodes = all.filter(
     ({ status }) =>
       status.state === 'ready' && status.baseModel === baseModel && !cordons.has(status.nodeId),
   )
+  const ranking = createRanking(nodes)
+  for (const node of all) node.ranking = null
+  for (const node of nodes) node.ranking = ranking
+  return { nodes, ranking }
 }
 
 export const assign = (state: State, node: Node, waiting: Waiting, reason: string): void => {

@@ -8,7 +8,7 @@ import {
   removeReservation,
 } from './ledger.ts'
 import { isEnding, isMovable, orderMove, remainingTokens } from './moves.ts'
-import { hasRoom, isBusier, type Pace } from './place.ts'
+import { hasRoom, isBusier } from './place.ts'
 import type { State } from './state.ts'
 
 /** A decode step costs about as much as the prefill of so many tokens. */
@@ -67,7 +67,8 @@ const vacate = (
   source: Node,
   { movers, heavier }: { movers: readonly Placement[]; heavier: readonly Node[] },
 ): boolean => {
-  const steps = reserve(movers, heavier, state.options.targetInterTokenMs)
+  const { packMs, maxMs } = state.pace
+  const steps = reserve(movers, heavier, packMs ?? maxMs)
   const isDone = steps.length === movers.length && leavesSpareRoom(source, heavier)
   for (const { placement, target, demand } of steps) {
     // What was tried is undone; what is done is reserved once more, as part of the move.
@@ -105,13 +106,17 @@ const isWorthwhile = (movers: readonly Placement[]): boolean => {
 }
 
 /** Keeps room for the largest first, on the fullest that has it, until there is none for the next. */
-const reserve = (movers: readonly Placement[], heavier: readonly Node[], paceMs: Pace): Step[] => {
+const reserve = (
+  movers: readonly Placement[],
+  heavier: readonly Node[],
+  maxMs: number | null,
+): Step[] => {
   const steps: Step[] = []
   const fullestFirst = heavier.filter(hasBatchRoom).reverse()
   for (const placement of movers.toSorted((a, b) => b.numTokens - a.numTokens)) {
     const demand: Demand = { numTokens: placement.numTokens, adapter: placement.adapter }
     const target = fullestFirst.find(
-      (node) => hasRoom(node, demand, paceMs) && leavesGrowth(node, demand),
+      (node) => hasRoom(node, demand, maxMs) && leavesGrowth(node, demand),
     )
     if (target === undefined) break
     addReservation(target, placement.requestId, demand)

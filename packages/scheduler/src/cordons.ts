@@ -1,4 +1,4 @@
-import { admitWaiting, servingNodes } from './admit.ts'
+import { admitWaiting, serving } from './admit.ts'
 import { isEnding, isMovable, orderMove } from './moves.ts'
 import { place } from './place.ts'
 import { decide, type State } from './state.ts'
@@ -21,7 +21,7 @@ export const drainNode = (state: State, nodeId: string): void => {
 
 export const uncordonNode = (state: State, nodeId: string): void => {
   if (!state.cordons.delete(nodeId)) return
-  state.servingNodes = null
+  state.serving = null
   decide(state, 'uncordon', 'an operator has put it back into use', { nodeId })
   admitWaiting(state)
 }
@@ -36,7 +36,7 @@ const setCordon = (state: State, nodeId: string, cordon: 'cordoned' | 'draining'
     return false
   }
   cordons.set(nodeId, cordon)
-  state.servingNodes = null
+  state.serving = null
   return true
 }
 
@@ -45,14 +45,14 @@ const setCordon = (state: State, nodeId: string, cordon: 'cordoned' | 'draining'
  * goes on where it is: its client is better served there than in the queue.
  */
 export const moveDraining = (state: State): void => {
-  const serving = servingNodes(state)
+  const { ranking } = serving(state)
   for (const [nodeId, cordon] of state.cordons) {
     const node = state.nodes.get(nodeId)
     if (cordon !== 'draining' || node === undefined || node.status.state !== 'ready') continue
     for (const placement of node.placements.values()) {
       if (!isMovable(state, placement) || isEnding(state, placement)) continue
       const demand = { numTokens: placement.numTokens, adapter: placement.adapter }
-      const target = place(demand, serving, state.options.targetInterTokenMs)
+      const target = place(demand, ranking, state.pace)
       if (target === null) continue
       const reason = `drain: ${nodeId} is vacated, room is kept on ${target.status.nodeId}`
       orderMove(state, placement, target, { demand, cause: 'drain', reason })

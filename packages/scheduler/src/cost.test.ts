@@ -80,3 +80,44 @@ test('what is too slow anywhere gets the quickest of the empty nodes, alone', ()
   const places = Array.from({ length: 4 }, (_, i) => placed(task(`r${i}`, { numTokens: 100 })))
   expect(places).toEqual(['y', 'x', 'z', null])
 })
+
+test('nodes are packed up to a pace, and what is more goes where the step is shortest', () => {
+  const { report, handle } = start({ packInterTokenMs: 2.3 })
+  for (const nodeId of ['a', 'b']) report(nodeStatus(nodeId, { hardware }))
+  const decisions = Array.from({ length: 5 }, (_, i) =>
+    handle({ type: 'submitted', task: task(`r${i}`, { numTokens: 20 }) }).flatMap((command) =>
+      command.type === 'decide' ? [command.decision] : [],
+    ),
+  ).flat()
+  // Each has room for one more within the pace; then the one with the fewer is the quicker.
+  expect(decisions.map(({ nodeId }) => nodeId)).toEqual(['b', 'a', 'b', 'a', 'b'])
+  expect(decisions.map(({ reason }) => reason.split(':')[0])).toEqual([
+    'largest working set with room',
+    'largest working set with room',
+    'shortest step, for none is below 2.3 ms',
+    'shortest step, for none is below 2.3 ms',
+    'shortest step, for none is below 2.3 ms',
+  ])
+})
+
+test('nothing is moved to where the pace up to which nodes are packed would be broken', () => {
+  const numEvicted = (packInterTokenMs: number): number => {
+    const { clock, report, send } = start({ consolidationIntervalMs: 100, packInterTokenMs })
+    const running = (requestId: string) => ({
+      requestId,
+      attempt: 0,
+      gatewayId: 'gw',
+      tenant: 'acme',
+      adapterDigest: null,
+      numTokens: 20,
+      maxTokens: 500,
+    })
+    report(nodeStatus('a', { hardware, requests: [running('r1')] }))
+    report(nodeStatus('b', { hardware, requests: [running('r2'), running('r3')] }))
+    clock.nowMs = 1_000
+    return send({ type: 'tick' }).filter(({ type }) => type === 'evict').length
+  }
+  // 1000 + 600 bytes and three rows are 2.85 ms.
+  expect(numEvicted(2.9)).toBe(1)
+  expect(numEvicted(2.8)).toBe(0)
+})

@@ -1,5 +1,6 @@
 import type { NodeStatus, Task } from '@punica/schema'
 import type { Waiting } from './queue.ts'
+import type { Ranking } from './ranking.ts'
 import type { Charge } from './tenants.ts'
 
 /** What a request asks of a node. */
@@ -81,6 +82,8 @@ export type Node = {
   readonly uses: Map<string, AdapterUse>
   /** Derived: the working set, placed and reserved. */
   numSequences: number
+  /** Where it has a rank while it may be given work. */
+  ranking: Ranking | null
   /** Derived: tokens of all contexts. */
   numContextTokens: number
   /** Derived: bytes of the distinct adapters in use. */
@@ -102,6 +105,7 @@ export const createNode = (status: NodeStatus, nowMs: number): Node => {
     freePages: 0,
     uses: new Map(),
     numSequences: 0,
+    ranking: null,
     numContextTokens: 0,
     adapterBytes: 0,
   }
@@ -142,6 +146,7 @@ export const updateStatus = (
 export const addPlacement = (node: Node, placement: Placement): void => {
   node.placements.set(placementKey(placement.requestId, placement.attempt), placement)
   count(node, placement, placement.mentioned)
+  resize(node)
 }
 
 /** Returns what was removed; undefined where there was nothing. */
@@ -154,6 +159,7 @@ export const removePlacement = (
   if (placement === undefined) return undefined
   node.placements.delete(key)
   discount(node, placement, placement.mentioned)
+  resize(node)
   return placement
 }
 
@@ -161,6 +167,7 @@ export const addReservation = (node: Node, requestId: string, demand: Demand): v
   const reservation = { requestId, ...shareOf(node, demand) }
   node.reservations.set(requestId, reservation)
   count(node, reservation, false)
+  resize(node)
 }
 
 export const removeReservation = (node: Node, requestId: string): void => {
@@ -168,6 +175,12 @@ export const removeReservation = (node: Node, requestId: string): void => {
   if (reservation === undefined) return
   node.reservations.delete(requestId)
   discount(node, reservation, false)
+  resize(node)
+}
+
+const resize = (node: Node): void => {
+  node.numSequences = node.placements.size + node.reservations.size
+  node.ranking?.refresh(node)
 }
 
 export const toDemand = ({ tokens, adapter }: Task): Demand => ({
@@ -231,18 +244,17 @@ const usesAdapter = (node: Node, { adapter }: Demand): boolean =>
 /** Brings the fields that depend on the status up to date. */
 const recount = (node: Node): void => {
   node.freePages = node.status.freePages
-  node.numSequences = 0
   node.numContextTokens = 0
   node.adapterBytes = 0
   node.uses.clear()
   for (const sizeBytes of node.reportedInUse.values()) node.adapterBytes += sizeBytes
   for (const placement of node.placements.values()) count(node, placement, placement.mentioned)
   for (const reservation of node.reservations.values()) count(node, reservation, false)
+  resize(node)
 }
 
 /** `mentioned`: the status allows for it. */
 const count = (node: Node, { numTokens, numKvPages, adapter }: Share, mentioned: boolean): void => {
-  node.numSequences++
   node.numContextTokens += numTokens
   if (!mentioned) node.freePages -= numKvPages
   if (adapter === null) return
@@ -262,7 +274,6 @@ const discount = (
   { numTokens, numKvPages, adapter }: Share,
   mentioned: boolean,
 ): void => {
-  node.numSequences--
   node.numContextTokens -= numTokens
   if (!mentioned) node.freePages += numKvPages
   const use = adapter === null ? undefined : node.uses.get(adapter.digest)

@@ -36,7 +36,7 @@ export const nodeReported = (state: State, status: NodeStatus): void => {
   const known = restarted ? undefined : before
   const node = known ?? createNode(status, state.nowMs)
   if (known?.status.state !== status.state || known.status.baseModel !== status.baseModel) {
-    state.servingNodes = null
+    state.serving = null
   }
   state.nodes.set(status.nodeId, node)
   node.seenMs = state.nowMs
@@ -97,7 +97,7 @@ export const interrupt = (
 const removeNode = (state: State, node: Node, cause: InterruptCause, reason: string): void => {
   interruptAll(state, node, cause, reason)
   state.nodes.delete(node.status.nodeId)
-  state.servingNodes = null
+  state.serving = null
 }
 
 const interruptAll = (state: State, node: Node, cause: InterruptCause, reason: string): void => {

@@ -16,6 +16,11 @@ type Rules = {
   maxQueuePerTenant: number
   /** Time between two tokens that no placement may exceed by the model of cost.ts; null: any. */
   targetInterTokenMs: number | null
+  /**
+   * Time between two tokens up to which requests are packed onto the fullest node, by the same model;
+   * above it they go to the node with the shortest step. null: the fullest always.
+   */
+  packInterTokenMs: number | null
   /** How often the lightest nodes are looked at, to be vacated; null: never. */
   consolidationIntervalMs: number | null
   /** A request that has just been moved is not asked to move again for so long. */
@@ -32,6 +37,7 @@ export type Policy = Omit<SchedulerOptions, keyof Rules> & Rules
 
 const defaults: Omit<Rules, 'maxQueuePerTenant'> = {
   targetInterTokenMs: null,
+  packInterTokenMs: null,
   consolidationIntervalMs: null,
   minMoveIntervalMs: 30_000,
   minRemainingTokens: 32,

@@ -78,8 +78,7 @@ const submitAgain = (state: State, task: Task, known: Tracked | undefined): void
 
 /** The node may have changed since it was chosen. */
 const mayLand = (state: State, target: Node, task: Task): boolean =>
-  servingNodes(state).includes(target) &&
-  hasRoom(target, toDemand(task), state.options.targetInterTokenMs)
+  servingNodes(state).includes(target) && hasRoom(target, toDemand(task), state.pace.maxMs)
 
 const admitOrQueue = (state: State, waiting: Waiting): void => {
   admitWaiting(state)
@@ -220,7 +219,7 @@ const decideQueued = (state: State, { task }: Waiting): void => {
   const { requestId, tenant } = task
   const reason =
     state.queue.first()?.task === task
-      ? whyNoRoom(toDemand(task), servingNodes(state), state.options.targetInterTokenMs)
+      ? whyNoRoom(toDemand(task), servingNodes(state), state.pace)
       : `${state.queue.size - 1} other requests wait`
   decide(state, 'queue', reason, { requestId, tenant })
 }

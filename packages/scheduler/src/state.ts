@@ -2,7 +2,9 @@ import type { Decision, WireError } from '@punica/schema'
 import type { Command } from './events.ts'
 import { type Node, type Placement, removePlacement } from './ledger.ts'
 import { type Policy, type SchedulerOptions, withDefaults } from './options.ts'
+import type { Pace } from './place.ts'
 import { createWaitQueue, type Waiting, type WaitQueue } from './queue.ts'
+import type { Ranking } from './ranking.ts'
 import type { ScaleState } from './scale.ts'
 import { type Charge, createTenants, type Tenants } from './tenants.ts'
 
@@ -28,13 +30,17 @@ type Move = {
   readonly untilMs: number
 }
 
+/** The nodes that may be given work, and their order. */
+export type Serving = { readonly nodes: readonly Node[]; readonly ranking: Ranking }
+
 export type State = {
   readonly options: Policy
+  readonly pace: Pace
   readonly nodes: Map<string, Node>
   /** Nodes that an operator has taken out of use, whether they are there or not. */
   readonly cordons: Map<string, 'cordoned' | 'draining'>
   /** The nodes that may be given work; null: to be worked out again. */
-  servingNodes: readonly Node[] | null
+  serving: Serving | null
   /** When each gateway was last heard. */
   readonly gateways: Map<string, number>
   readonly tenants: Tenants
@@ -59,11 +65,13 @@ export type State = {
 
 export const createState = (options: SchedulerOptions): State => {
   const tenants = createTenants()
+  const policy = withDefaults(options)
   return {
-    options: withDefaults(options),
+    options: policy,
+    pace: { packMs: policy.packInterTokenMs, maxMs: policy.targetInterTokenMs },
     nodes: new Map(),
     cordons: new Map(),
-    servingNodes: null,
+    serving: null,
     gateways: new Map(),
     tenants,
     queue: createWaitQueue(tenants.weightOf),
