@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { listen, readAll, readDisturbed } from './support/disturb.ts'
 import { untilIdle } from './support/nodes.ts'
+import { untilLed } from './support/routers.ts'
 import { answerOf, mixedStreams, readAlone, type Seen } from './support/streams.ts'
 import { type System, startSystem } from './support/system.ts'
 
@@ -12,7 +13,10 @@ let system: System
 let undisturbed: Omit<Seen, 'nodes'>[]
 
 beforeAll(async () => {
-  system = await startSystem({ settings: { 'gpu-node': { POOL_BYTES: String(poolBytes) } } })
+  system = await startSystem({
+    numRouters: 2,
+    settings: { 'gpu-node': { POOL_BYTES: String(poolBytes) } },
+  })
   undisturbed = (await readAlone(system, specs)).map(answerOf)
 })
 
@@ -71,20 +75,25 @@ test.each(['SIGKILL', 'SIGTERM'] as const)(
   },
 )
 
-test('streams go on while the router is killed and comes back, and others begin', async () => {
-  const { seen, disturbance } = await readDisturbed(system, specs, async () => {
-    const back = endAll(['router'], 'SIGKILL')
-    // These find no router at first.
-    const [others] = await Promise.all([readAll(system, specs), back])
-    return others
-  })
-  expectUndisturbed(seen)
-  expectUndisturbed(disturbance)
-})
+test.each(['SIGKILL', 'SIGTERM'] as const)(
+  'streams go on when the leading router ends by %s, and others begin under the next',
+  async (signal) => {
+    const { seen, disturbance } = await readDisturbed(system, specs, async () => {
+      const leader = await untilLed(system)
+      const back = endAll([leader], signal)
+      // These find no leader at first.
+      const [others] = await Promise.all([readAll(system, specs), back])
+      return { others, leader, next: await untilLed(system) }
+    })
+    expectUndisturbed(seen)
+    expectUndisturbed(disturbance.others)
+    expect(disturbance.next).not.toBe(disturbance.leader)
+  },
+)
 
-test('streams go on when their node and the router are killed at once', async () => {
-  const { seen } = await readDisturbed(system, specs, (nodeId) =>
-    endAll(['router', nodeId], 'SIGKILL'),
+test('streams go on when their node and the leading router are killed at once', async () => {
+  const { seen } = await readDisturbed(system, specs, async (nodeId) =>
+    endAll([await untilLed(system), nodeId], 'SIGKILL'),
   )
   expectUndisturbed(seen)
   expect(numMoved(seen)).toBeGreaterThan(0)

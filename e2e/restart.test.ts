@@ -72,8 +72,8 @@ describe.skipIf(process.platform !== 'linux')('punica up', () => {
   })
 
   test('stops everything on Ctrl-C', async () => {
-    // The launcher, Postgres, NATS, and four services.
-    expect((await processesOf(folder)).length).toBeGreaterThanOrEqual(7)
+    // The launcher, Postgres, NATS, and five services.
+    expect((await processesOf(folder)).length).toBeGreaterThanOrEqual(8)
     launcher.press('SIGINT')
     expect(await launcher.ended).toMatchObject({ code: 0, signal: null })
     expect(await processesOf(folder)).toEqual([])

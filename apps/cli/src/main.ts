@@ -28,6 +28,7 @@ program
   .description('start the whole system on this machine and keep it until Ctrl-C')
   .option('--data <folder>', 'where its state is kept', '.punica')
   .option('--nodes <count>', 'CPU nodes to start', toCount, 2)
+  .option('--routers <count>', 'routers to start: one leads, the others stand by', toCount, 2)
   .option('--port <port>', 'of the gateway', toPort, 8000)
   .option('--control-port <port>', 'of the control plane', toPort, 8080)
   .option('--nats-port <port>', 'of the embedded nats-server', toPort, 4222)

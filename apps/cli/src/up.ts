@@ -6,6 +6,7 @@ import { untilInterrupted } from './until-interrupted.ts'
 export type UpOptions = {
   data: string
   nodes: number
+  routers: number
   port: number
   controlPort: number
   natsPort: number
@@ -18,6 +19,7 @@ export const up = async (options: UpOptions): Promise<void> => {
   const cluster = await startCluster({
     dataFolder: options.data,
     numNodes: options.nodes,
+    numRouters: options.routers,
     ports: { gateway: options.port, controlPlane: options.controlPort, nats: options.natsPort },
     model: chosenModel(options),
     databaseUrl: environment.DATABASE_URL,

@@ -6,6 +6,7 @@ import {
   type AssignReply,
   type AssignRequest,
   channels,
+  type LeaderAnnouncement,
   type NodeCommand,
   type NodeState,
   type ReplayReply,
@@ -56,6 +57,7 @@ export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<vo
     bus.serve(channels.assign(nodeId), node.assign),
     bus.serve(channels.replay(nodeId), node.replay),
     bus.subscribe(channels.nodeCommand(nodeId), node.obey),
+    bus.subscribe(channels.leader(pool), node.follow),
   ]
   const beats = setInterval(node.beat, beatIntervalMs)
   try {
@@ -112,6 +114,11 @@ const createNode = (deps: NodeDeps) => {
     },
     obey: ({ type, epoch, ...attempt }: NodeCommand): void => {
       if (isCurrent(health, epoch)) requests.stop(attempt, type)
+    },
+    /** A new leader learns at once what runs here, and an old one can add nothing to it any more. */
+    follow: ({ epoch }: LeaderAnnouncement): void => {
+      const isNews = epoch > health.newestEpoch
+      if (isCurrent(health, epoch) && isNews) report()
     },
     replay: (request: ReplayRequest): ReplayReply => outbox.replay(request),
     beat: (): void => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 
@@ -7,6 +8,10 @@ export const Config = z
     /** Path of a .creds file. */
     NATS_CREDS: z.string().min(1).optional(),
     POOL: Slug.default('default'),
+    /** By which the lease names its holder. */
+    ROUTER_ID: Slug.default(() => `router-${randomBytes(4).toString('hex')}`),
+    /** A leader that has not renewed its lease for this long is replaced by a standby. */
+    LEASE_MS: z.coerce.number().int().min(200).max(60_000).default(2_000),
     /** Nodes with another base model get nothing; absent: what the first node of the pool serves. */
     BASE_MODEL: ModelName.optional(),
     /** A node or gateway that has said nothing for this long is lost. */
@@ -35,6 +40,8 @@ export const Config = z
     natsUrl: env.NATS_URL,
     natsCredentialsFile: env.NATS_CREDS,
     pool: env.POOL,
+    routerId: env.ROUTER_ID,
+    leaseMs: env.LEASE_MS,
     baseModel: env.BASE_MODEL ?? null,
     heartbeatTimeoutMs: env.HEARTBEAT_TIMEOUT_MS,
     maxQueue: env.MAX_QUEUE,

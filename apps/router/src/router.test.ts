@@ -78,7 +78,9 @@ const start = async ({ bus = memoryBus(), ...changed }: Partial<Config> & { bus?
       log: pino({ level: 'silent' }),
       metrics,
       config: { ...Config.parse({ MAX_QUEUE: 10 }), heartbeatTimeoutMs: 60_000, ...changed },
-      ready: () => resolve(),
+      ready: ({ role }) => {
+        if (role === 'leader') resolve()
+      },
     })
   })
   const gateway = collect<GatewayEvent>()

@@ -26,6 +26,11 @@ export type RecordUpdate<T> = { key: string; value: T | null; revision: number }
 export type Records<T> = {
   get(key: string): Promise<{ value: T; revision: number } | null>
   put(key: string, value: T): Promise<number>
+  /**
+   * Writes only where the newest state of the key has this revision (0: where there is none), and
+   * resolves with the new revision, or with null where another writer was there first.
+   */
+  replace(key: string, value: T, revision: number): Promise<number | null>
   delete(key: string): Promise<void>
   keys(): Promise<string[]>
   /**

@@ -51,6 +51,11 @@ export const createMemoryRecords = <T>(
         : { value: update.value, revision: update.revision }
     },
     put: async (key, value) => change(key, encode(schema.parse(value))),
+    async replace(key, value, revision) {
+      const newest = bucket.entries.get(pathOf(key))
+      const current = newest === undefined || newest.data === null ? 0 : newest.revision
+      return current === revision ? change(key, encode(schema.parse(value))) : null
+    },
     delete: async (key) => void change(key, null),
     keys: async () =>
       [...bucket.entries]

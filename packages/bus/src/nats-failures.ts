@@ -25,6 +25,7 @@ export const toBusError = (cause: unknown, subject: string, timeoutMs: number): 
 
 /** JetStream's own error codes that have a meaning to us. */
 export const isStreamMissing = (cause: unknown): boolean => apiCode(cause) === 10059
+export const isRevisionOld = (cause: unknown): boolean => apiCode(cause) === 10071
 export const isAlreadyThere = (cause: unknown): boolean => apiCode(cause) === 10058
 
 const apiCode = (cause: unknown): number | undefined =>

@@ -3,7 +3,7 @@ import type { KV } from 'nats'
 import type { Records } from './bus.ts'
 import { decode, encode } from './codec.ts'
 import { TIMEOUT_MS } from './nats-bucket.ts'
-import { toBusError } from './nats-failures.ts'
+import { isRevisionOld, toBusError } from './nats-failures.ts'
 import type { Link } from './nats-link.ts'
 import { watchRecords } from './nats-watch.ts'
 
@@ -29,6 +29,17 @@ export const createNatsRecords = <T>(link: Link, kind: RecordKind<T>, kv: KV): R
       return null
     },
     put: (key, value) => attempt(kv.put(pathOf(key), encode(value))),
+    async replace(key, value, revision) {
+      const data = encode(value)
+      try {
+        return await (revision === 0
+          ? kv.create(pathOf(key), data)
+          : kv.update(pathOf(key), data, revision))
+      } catch (cause) {
+        if (isRevisionOld(cause)) return null
+        throw toBusError(cause, bucket, TIMEOUT_MS)
+      }
+    },
     delete: (key) => attempt(kv.delete(pathOf(key))),
     keys: () => attempt(listKeys(kv, prefix)),
     watch: (handler) => watchRecords(link, kind, handler),

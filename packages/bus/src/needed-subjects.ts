@@ -26,6 +26,7 @@ export const needed: Record<Role, Permissions> = {
       channels.models('*').subject,
       channels.tokens('g').subject,
       channels.gatewayEvents('g').subject,
+      channels.leader('p').subject,
     ],
   },
   router: {
@@ -34,6 +35,8 @@ export const needed: Record<Role, Permissions> = {
       channels.nodeCommand('n').subject,
       channels.gatewayEvents('g').subject,
       channels.decisions('p').subject,
+      channels.leader('p').subject,
+      '$KV.punica_leases.leader.p',
       `${inboxPrefix('gateway')}.x`,
     ],
     subscribe: [
@@ -54,6 +57,7 @@ export const needed: Record<Role, Permissions> = {
       channels.assign('n').subject,
       channels.nodeCommand('n').subject,
       channels.replay('n').subject,
+      channels.leader('p').subject,
     ],
   },
   operator: { publish: ['anything'], subscribe: ['>'] },

@@ -2,6 +2,7 @@ import {
   ApiEvent,
   channels,
   inboxPrefix,
+  leaderRecords,
   type Permissions,
   type Role,
   rolePermissions,
@@ -75,6 +76,9 @@ const forbidden: Permissions = {
   publish: [
     '$JS.API.STREAM.DELETE.KV_punica_catalog',
     '$JS.API.STREAM.PURGE.KV_punica_catalog',
+    '$JS.API.STREAM.DELETE.KV_punica_leases',
+    '$JS.API.STREAM.PURGE.KV_punica_leases',
+    '$KV.punica_leases.other.default',
     '$JS.API.STREAM.DELETE.PUNICA_USAGE',
     '$JS.API.STREAM.PURGE.PUNICA_USAGE',
     '$JS.API.STREAM.UPDATE.PUNICA_USAGE',
@@ -119,6 +123,20 @@ describe('the programs together', () => {
     await records.delete('acme')
     expect(await records.keys()).toEqual([])
     await Promise.all([gateway.close(), controlPlane.close()])
+  })
+
+  it('leave the lease of a pool to the routers', async () => {
+    const [router, gateway] = await Promise.all([connectRole('router'), connectRole('gateway')])
+    const leases = await router.records(leaderRecords)
+    const revision = await leases.replace('default', { holder: 'a', epoch: 1 }, 0)
+    expect(await leases.get('default')).toEqual({ value: { holder: 'a', epoch: 1 }, revision })
+    expect(await leases.replace('default', { holder: 'a', epoch: 2 }, 0)).toBeNull()
+    const others = await tryAs('gateway', rolePermissions('gateway'), {
+      publish: ['$KV.punica_leases.leader.default', channels.leader('default').subject],
+      subscribe: [],
+    })
+    expect(others).toHaveLength(2)
+    await Promise.all([router.close(), gateway.close()])
   })
 
   it('carry usage from a node to the control plane', async () => {

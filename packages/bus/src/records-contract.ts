@@ -34,6 +34,20 @@ export const recordsContract = (bus: () => Bus, problems: Problems): void => {
       expect(await records.keys()).toEqual([])
     })
 
+    it('replaces a value for the one writer that knows its revision', async () => {
+      const records = await bus().records({ ...noteRecords, prefix: 'contended' })
+      const first = await records.replace('a', { text: '1' }, 0)
+      expect(first).toBeGreaterThan(0)
+      expect(await records.replace('a', { text: 'late' }, 0)).toBeNull()
+      const writers = ['2', '3'].map((text) => records.replace('a', { text }, first ?? 0))
+      const [won, ...others] = (await Promise.all(writers)).filter((revision) => revision !== null)
+      expect(others).toEqual([])
+      expect(await records.get('a')).toMatchObject({ revision: won })
+      await records.delete('a')
+      expect(await records.replace('a', { text: 'stale' }, won ?? 0)).toBeNull()
+      expect(await records.replace('a', { text: '4' }, 0)).toBeGreaterThan(won ?? 0)
+    })
+
     it('hands over what there is, then each change', async () => {
       const records = await bus().records({ ...noteRecords, prefix: 'watched' })
       const others = await bus().records({ ...noteRecords, prefix: 'other' })

@@ -30,6 +30,10 @@ export const abort = (tenant: string): Channel<api.AbortCall> =>
 export const models = (tenant: string): RequestChannel<api.ModelsCall, api.ModelsReply> =>
   requestChannel(`punica.v1.${tenant}.models`, api.ModelsCall, api.ModelsReply)
 
+/** router leader -> gateways and gpu-nodes of its pool */
+export const leader = (pool: string): Channel<m.LeaderAnnouncement> =>
+  channel(`punica.pool.${pool}.leader`, m.LeaderAnnouncement)
+
 /** gateway -> router leader */
 export const submit = (pool: string): RequestChannel<m.Task, m.SubmitReply> =>
   requestChannel(`punica.pool.${pool}.submit`, m.Task, m.SubmitReply)

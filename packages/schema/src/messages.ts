@@ -72,8 +72,17 @@ export const Task = z.strictObject({
 })
 export type Task = z.infer<typeof Task>
 
+/**
+ * A router leads the pool from now on; it says so about once a second. A node obeys no earlier one
+ * any more and reports at once.
+ */
+export const LeaderAnnouncement = z.strictObject({ epoch: z.int().positive() })
+export type LeaderAnnouncement = z.infer<typeof LeaderAnnouncement>
+
 export const SubmitReply = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('queued') }),
+  /** It has just stopped leading the pool: as if nobody had answered. */
+  z.strictObject({ type: z.literal('not_leading') }),
   z.strictObject({ type: z.literal('refused'), error: WireError }),
 ])
 export type SubmitReply = z.infer<typeof SubmitReply>

@@ -1,4 +1,4 @@
-import { catalogBucket, objectBucket, usageStream } from './records.ts'
+import { catalogBucket, leaseBucket, objectBucket, usageStream } from './records.ts'
 
 /** What a NATS user may publish to and subscribe to; everything else is refused by the server. */
 export type Permissions = {
@@ -32,6 +32,15 @@ const objectStream = `OBJ_${objectBucket}`
 
 const readCatalog = readStream(catalogStream)
 const writeCatalog = [...readCatalog, `$KV.${catalogBucket}.>`]
+/** Reads one key at a time and writes it under a condition; it needs no consumer. */
+const leaseStream = `KV_${leaseBucket}`
+const holdLeases = [
+  `$JS.API.STREAM.INFO.${leaseStream}`,
+  `$JS.API.STREAM.CREATE.${leaseStream}`,
+  `$JS.API.STREAM.MSG.GET.${leaseStream}`,
+  `$JS.API.DIRECT.GET.${leaseStream}.>`,
+  `$KV.${leaseBucket}.leader.*`,
+]
 const readObjects = readStream(objectStream)
 const writeObjects = [
   ...readObjects,
@@ -71,12 +80,14 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.node.*.replay',
           anyInbox,
         ],
-        subscribe: [inbox, 'punica.v1.>', 'punica.gateway.>'],
+        subscribe: [inbox, 'punica.v1.>', 'punica.gateway.>', 'punica.pool.*.leader'],
       }
     case 'router':
       return {
         publish: [
           ...readCatalog,
+          ...holdLeases,
+          'punica.pool.*.leader',
           'punica.node.*.assign',
           'punica.node.*.command',
           'punica.gateway.*.events',
@@ -96,7 +107,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.usage.>',
           anyInbox,
         ],
-        subscribe: [inbox, 'punica.node.>'],
+        subscribe: [inbox, 'punica.node.>', 'punica.pool.*.leader'],
       }
     case 'operator':
       return { publish: ['>'], subscribe: ['>'] }

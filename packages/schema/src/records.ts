@@ -75,6 +75,25 @@ export const apiKeyRecords = kind('key', ApiKeyRecord) //           key: prefix
 export const baseModelRecords = kind('base', BaseModelRecord) //    key: name
 export const adapterRecords = kind('adapter', AdapterRecord) //     key: tenant.name
 
+/**
+ * Who leads a pool. The holder writes it again and again; whoever sees no write for the length of
+ * the lease may take it over. Later versions may add fields, and earlier ones must still read it.
+ */
+export const LeaderRecord = z.object({
+  /** The process that leads; null: it has stopped, and the next may begin at once. */
+  holder: z.string().max(64).nullable(),
+  /** Greater at each take-over, so that what an earlier leader still says can be told apart. */
+  epoch: z.int().positive(),
+})
+export type LeaderRecord = z.infer<typeof LeaderRecord>
+
+export const leaseBucket = 'punica_leases'
+export const leaderRecords: RecordKind<LeaderRecord> = {
+  bucket: leaseBucket,
+  prefix: 'leader', //                                             key: pool
+  schema: LeaderRecord,
+}
+
 export const catalogBucket = 'punica_catalog'
 export const usageStream = 'PUNICA_USAGE'
 export const objectBucket = 'punica_objects'

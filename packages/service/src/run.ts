@@ -1,7 +1,7 @@
 import { type Logger, pino } from 'pino'
 import { z } from 'zod'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { serveStatus } from './status.ts'
+import { type Status, serveStatus } from './status.ts'
 
 export type Context<C> = {
   config: C
@@ -10,7 +10,8 @@ export type Context<C> = {
   signal: AbortSignal
   /**
    * Says that the service does its work now, with what a launcher may want to know (its port). A
-   * parent that opened an IPC channel receives it as `{ type: 'ready', name, ... }`.
+   * parent that opened an IPC channel receives it as `{ type: 'ready', name, ... }`. Where the facts
+   * have a `role`, /ready names it; a service whose role changes says so by calling this again.
    */
   ready(facts?: Record<string, unknown>): void
 }
@@ -61,11 +62,12 @@ export const run = async <S extends z.ZodType>(
   // A launcher that is killed takes its services along: nothing of `punica up` stays behind.
   process.once('disconnect', () => stopWithin(orphanLimitMs))
   const metrics = createMetrics(name)
-  const status = { ready: false }
+  const status: Status = { ready: false, role: null }
   const { STATUS_PORT: port, STATUS_HOST: host } = common.data
   const server = port === undefined ? null : await serveStatus({ host, port, metrics, status })
   const ready = (facts: Record<string, unknown> = {}): void => {
     status.ready = true
+    status.role = typeof facts.role === 'string' ? facts.role : null
     log.info(facts, 'ready')
     process.send?.({ type: 'ready', name, statusPort: server?.port, ...facts })
   }

@@ -1,11 +1,19 @@
 import { createServer } from 'node:http'
 import type { Metrics } from './metrics.ts'
 
+/** `role`: where one of several processes does the work and the others stand by, which this is. */
+export type Status = { ready: boolean; role: string | null }
+
 type Options = {
   host: string
   port: number
   metrics: Metrics
-  status: { readonly ready: boolean }
+  status: Readonly<Status>
+}
+
+const toWords = ({ ready, role }: Readonly<Status>): string => {
+  if (!ready) return 'not ready'
+  return role === null ? 'ready' : `ready: ${role}`
 }
 
 /**
@@ -25,7 +33,7 @@ export const serveStatus = async ({
         break
       case '/ready':
         response.statusCode = status.ready ? 200 : 503
-        response.end(status.ready ? 'ready\n' : 'not ready\n')
+        response.end(`${toWords(status)}\n`)
         break
       case '/metrics':
         metrics.render().then(

@@ -11,6 +11,8 @@ export type ClusterOptions = {
   dataFolder: string
   /** CPU nodes to start. */
   numNodes?: number
+  /** Routers to start: one leads, the others stand by. */
+  numRouters?: number
   /** Of the gateway, the control plane and NATS; 0 picks a free one. */
   ports?: { gateway?: number; controlPlane?: number; nats?: number }
   /** A Hugging Face folder, and the name under which it is served. */
@@ -105,7 +107,7 @@ type Plan = {
 
 /** In the order in which they start: each needs those before it, or does better with them. */
 const planServices = (data: DataFolder, servers: Servers, options: ClusterOptions): Plan[] => {
-  const { numNodes = 2, ports = {}, model = demoModel, natsCredentials } = options
+  const { numNodes = 2, numRouters = 1, ports = {}, model = demoModel, natsCredentials } = options
   const modelEnv = { MODEL_FOLDER: model.folder, BASE_MODEL: model.name }
   const controlPlaneEnv = {
     ...modelEnv,
@@ -119,7 +121,10 @@ const planServices = (data: DataFolder, servers: Servers, options: ClusterOption
   const gatewayEnv = { ...modelEnv, PORT: String(ports.gateway ?? 0) }
   return [
     { name: 'control-plane', app: 'control-plane', role: 'control-plane', env: controlPlaneEnv },
-    { name: 'router', app: 'router', role: 'router', env: { BASE_MODEL: model.name } },
+    ...Array.from({ length: numRouters }, (_, i): Plan => {
+      const env = { BASE_MODEL: model.name }
+      return { name: `router-${i + 1}`, app: 'router', role: 'router', env }
+    }),
     ...Array.from({ length: numNodes }, (_, i): Plan => {
       const name = `node-${i + 1}`
       // The nodes of one machine share its cores.

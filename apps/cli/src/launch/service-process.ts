@@ -13,8 +13,8 @@ const maxBackoffMs = 10_000
 /** A service that ran this long starts again without waiting. */
 const stableMs = 60_000
 
-/** What a service said when it was ready. */
-type Facts = { url?: string; port?: number; statusPort?: number }
+/** What a service said when it was ready, or when its role changed. */
+type Facts = { url?: string; port?: number; statusPort?: number; role?: string }
 
 export type ServiceOptions = {
   name: string
@@ -51,16 +51,20 @@ export const createServiceProcess = (options: ServiceOptions): ServiceProcess =>
 
   const launch = async (): Promise<void> => {
     const startedMs = Date.now()
-    const process = spawnService(options, facts)
+    const process = spawnService(options, facts, (told) => {
+      facts = told
+    })
     child = process
     process.once('exit', (code, signal) => {
       if (!wanted || child !== process || !process.wasReady) return
       child = null
+      const { role: _, ...kept } = facts
+      facts = kept
       onChange(`${name} ended with ${signal ?? code}; it is started again\n${log.tail()}`)
       if (Date.now() - startedMs > stableMs) backoffMs = minBackoffMs
       again()
     })
-    facts = await process.ready
+    await process.ready
   }
 
   const again = (): void => {
@@ -97,13 +101,17 @@ export const createServiceProcess = (options: ServiceOptions): ServiceProcess =>
   }
 }
 
-type Spawned = ChildProcess & { ready: Promise<Facts>; wasReady: boolean }
+type Spawned = ChildProcess & { ready: Promise<void>; wasReady: boolean }
 
 /**
  * Its own process group keeps a Ctrl-C in the terminal from reaching it, so that services end in
  * order; the IPC channel ends it when this process is gone. A port that it has had it gets again.
  */
-const spawnService = ({ name, app, env, log }: ServiceOptions, { port }: Facts): Spawned => {
+const spawnService = (
+  { name, app, env, log }: ServiceOptions,
+  { port }: Facts,
+  onFacts: (facts: Facts) => void,
+): Spawned => {
   const child = spawn(process.execPath, ['--import', tsx, `${root}apps/${app}/src/main.ts`], {
     cwd: root,
     detached: true,
@@ -115,7 +123,7 @@ const spawnService = ({ name, app, env, log }: ServiceOptions, { port }: Facts):
   }
   const spawned: Spawned = Object.assign(child, {
     wasReady: false,
-    ready: new Promise<Facts>((resolve, reject) => {
+    ready: new Promise<void>((resolve, reject) => {
       const fail = (why: string): void => {
         clearTimeout(timer)
         child.kill('SIGKILL')
@@ -130,7 +138,8 @@ const spawnService = ({ name, app, env, log }: ServiceOptions, { port }: Facts):
         if (message.type !== 'ready') return
         clearTimeout(timer)
         spawned.wasReady = true
-        resolve(message)
+        onFacts(message)
+        resolve()
       })
     }),
   })

@@ -158,9 +158,14 @@ const submit = async ({ bus, log, pool }: SequencesDeps, task: Task): Promise<Se
   const { requestId, attempt } = task
   try {
     const reply = await bus.request(channels.submit(pool), task, { timeoutMs: submitTimeoutMs })
-    return reply.type === 'queued'
-      ? { type: 'queued', attempt }
-      : { type: 'refused', attempt, error: reply.error }
+    switch (reply.type) {
+      case 'queued':
+        return { type: 'queued', attempt }
+      case 'refused':
+        return { type: 'refused', attempt, error: reply.error }
+      case 'not_leading':
+        return { type: 'unanswered', attempt }
+    }
   } catch (err) {
     log.debug({ err, requestId, attempt }, 'submission failed')
     const error = toAppError(err)
