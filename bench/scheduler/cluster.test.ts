@@ -16,6 +16,7 @@ const clusterOptions = (poolShare: number): ClusterOptions => ({
     stepTime: { ...stepTime, poolBytes: stepTime.poolBytes * poolShare },
     maxBatchSize: 8,
     maxStepTokens: 128,
+    targetStepMs: null,
     pageSize: 16,
   },
   latencyMs: 0.5,

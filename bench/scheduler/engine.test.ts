@@ -18,6 +18,7 @@ const start = ({ numPages = 1_000, maxBatchSize = 8 } = {}) => {
       stepTime: { ...stepTime, poolBytes: numPages * 16 * stepTime.kvBytesPerToken },
       maxBatchSize,
       maxStepTokens: 64,
+      targetStepMs: null,
       pageSize: 16,
     },
     listener: {

@@ -1,8 +1,9 @@
 import type { EndReason } from '@punica/schema'
 import type { EventQueue } from './event-queue.ts'
-import { type Chunk, planStep } from './plan-step.ts'
+import { type Chunk, isDecoding, planStep } from './plan-step.ts'
 import { createPool } from './pool.ts'
-import { type End, type Sequence, tokensLeft } from './sequence.ts'
+import { createPrefillBudget } from './prefill-budget.ts'
+import { type End, endReason, type Sequence, tokensLeft } from './sequence.ts'
 import { createSpan } from './span.ts'
 import type { StepTime } from './step-time.ts'
 
@@ -11,6 +12,8 @@ export type EngineOptions = {
   readonly maxBatchSize: number
   /** Rows of one step: decode rows first, then prefill chunks. */
   readonly maxStepTokens: number
+  /** Step time that prefill chunks may not exceed while others decode; null: any. */
+  readonly targetStepMs: number | null
   readonly pageSize: number
 }
 
@@ -34,7 +37,8 @@ export type Engine = ReturnType<typeof createEngine>
  * A run of steps in which nothing but the contexts changes is one event (span.ts).
  */
 export const createEngine = ({ queue, options, listener }: Deps) => {
-  const { stepTime, maxBatchSize, maxStepTokens, pageSize } = options
+  const { stepTime, maxBatchSize, maxStepTokens, targetStepMs, pageSize } = options
+  const budget = createPrefillBudget(targetStepMs, maxStepTokens)
   const pageBytes = pageSize * stepTime.kvBytesPerToken
   const pool = createPool({ numPages: Math.floor(stepTime.poolBytes / pageBytes), pageBytes })
   const span = createSpan(stepTime.msPerKvToken, listener.onTokenGaps)
@@ -157,14 +161,17 @@ export const createEngine = ({ queue, options, listener }: Deps) => {
       counters.batchSize = numRows
       return
     }
-    chunks = planStep(runnable, maxStepTokens)
+    chunks = planStep(runnable, maxStepTokens, budget.rows)
     let numRows = 0
     let numKvTokens = 0
+    let numDecodeRows = 0
     for (const chunk of chunks) {
       numRows += chunk.numRows
+      if (isDecoding(chunk.sequence)) numDecodeRows++
       numKvTokens += chunk.sequence.numComputed + chunk.numRows
     }
     const durationMs = stepTime.fixedMs(numRows, adapterBytes) + numKvTokens * stepTime.msPerKvToken
+    budget.observe({ numDecodeRows, numPrefillRows: numRows - numDecodeRows, ms: durationMs })
     counters.steps++
     counters.batchSize = chunks.length
     counters.stepMs = durationMs
@@ -215,8 +222,7 @@ export const createEngine = ({ queue, options, listener }: Deps) => {
     if (runnable.length < batch.length) return 1
     let numSteps = Number.POSITIVE_INFINITY
     for (const sequence of runnable) {
-      const isDecoding = sequence.numTokens - sequence.numComputed === 1
-      if (!isDecoding || sequence.client.lastTokenMs !== queue.nowMs) return 1
+      if (!isDecoding(sequence) || sequence.client.lastTokenMs !== queue.nowMs) return 1
       numSteps = Math.min(numSteps, tokensLeft(sequence))
     }
     const pagesEach = Math.floor(pool.freePages / runnable.length)
@@ -232,6 +238,7 @@ export const createEngine = ({ queue, options, listener }: Deps) => {
     counters.steps += numSteps
     counters.generatedTokens += numSteps * batch.length
     counters.stepMs = span.stepMs
+    budget.observe({ numDecodeRows: batch.length, numPrefillRows: 0, ms: span.stepMs }, numSteps)
     for (const sequence of batch) {
       sequence.numTokens += numSteps
       sequence.numComputed += numSteps
@@ -246,8 +253,7 @@ export const createEngine = ({ queue, options, listener }: Deps) => {
   const settleChunks = (): void => {
     if (chunks.length === 0) return
     for (const { sequence, numRows } of chunks) {
-      const isDecode = sequence.numTokens - sequence.numComputed === 1
-      if (!isDecode) counters.promptTokens += numRows
+      if (!isDecoding(sequence)) counters.promptTokens += numRows
       sequence.numComputed += numRows
       if (sequence.numComputed === sequence.numTokens) accept(sequence)
     }
@@ -292,6 +298,3 @@ export const createEngine = ({ queue, options, listener }: Deps) => {
     settle: settleSpan,
   }
 }
-
-const endReason = ({ task, client }: Sequence): EndReason =>
-  client.numReceived < task.maxNewTokens ? 'stop' : 'length'

@@ -1,5 +1,5 @@
-/** Neighbouring buckets differ by one per cent. */
-const growth = Math.log(1.01)
+/** Neighbouring buckets differ by two per mille. */
+const growth = Math.log(1.002)
 /** The first bucket holds everything up to this. */
 const minValue = 0.01
 

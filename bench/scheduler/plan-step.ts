@@ -3,19 +3,31 @@ import type { Sequence } from './sequence.ts'
 /** The next `numRows` uncomputed tokens of a sequence. */
 export type Chunk = { readonly sequence: Sequence; readonly numRows: number }
 
-/** Decode rows first, then prompts, first come first served, within `maxRows` in all. */
-export const planStep = (runnable: readonly Sequence[], maxRows: number): Chunk[] => {
+/** One token of it is left to compute. */
+export const isDecoding = ({ numTokens, numComputed }: Sequence): boolean =>
+  numTokens - numComputed === 1
+
+/**
+ * Decode rows first, then prompts, first come first served, within `maxRows` in all, of which those
+ * of prompts are no more than `maxPrefillRows` allows beside so many decode rows.
+ */
+export const planStep = (
+  runnable: readonly Sequence[],
+  maxRows: number,
+  maxPrefillRows: (numDecodeRows: number) => number,
+): Chunk[] => {
   const chunks: Chunk[] = []
   for (const sequence of runnable) {
-    if (sequence.numTokens - sequence.numComputed === 1) chunks.push({ sequence, numRows: 1 })
+    if (isDecoding(sequence)) chunks.push({ sequence, numRows: 1 })
   }
-  let rowsLeft = maxRows - chunks.length
+  if (chunks.length === runnable.length) return chunks
+  let rowsLeft = Math.min(maxRows - chunks.length, maxPrefillRows(chunks.length))
   for (const sequence of runnable) {
-    const uncomputed = sequence.numTokens - sequence.numComputed
     if (rowsLeft <= 0) break
-    if (uncomputed === 1) continue
-    chunks.push({ sequence, numRows: Math.min(uncomputed, rowsLeft) })
-    rowsLeft -= Math.min(uncomputed, rowsLeft)
+    if (isDecoding(sequence)) continue
+    const numRows = Math.min(sequence.numTokens - sequence.numComputed, rowsLeft)
+    chunks.push({ sequence, numRows })
+    rowsLeft -= numRows
   }
   return chunks
 }

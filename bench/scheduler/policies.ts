@@ -9,15 +9,13 @@ const schedulers: Readonly<Record<string, Partial<SchedulerOptions>>> = {
   consolidating: { consolidationIntervalMs: 1_000 },
 }
 
-type Choice = {
-  /** Time between two tokens that no placement of the scheduler may exceed; null: any. */
-  targetInterTokenMs: number | null
-}
+/** What packages/scheduler is told of the time between two tokens. */
+export type PaceChoice = Pick<SchedulerOptions, 'targetInterTokenMs' | 'packInterTokenMs'>
 
 /** Those of a policy that runs packages/scheduler; undefined for a baseline. */
 export const schedulerOptions = (
   policy: string,
-  { targetInterTokenMs }: Choice,
+  pace: PaceChoice,
 ): SchedulerOptions | undefined => {
   const rules = schedulers[policy]
   if (rules === undefined) return undefined
@@ -28,7 +26,7 @@ export const schedulerOptions = (
     maxQueue: 10_000_000,
     heartbeatTimeoutMs: 3_000,
     maxRefusals: 5,
-    targetInterTokenMs,
+    ...pace,
     ...rules,
   }
 }
@@ -72,11 +70,8 @@ const baselines: Readonly<Record<string, () => Choose>> = {
 export const policyNames = [...Object.keys(schedulers), ...Object.keys(baselines)]
 
 /** A new router. Throws for a name that is not one of `policyNames`. */
-export const createPolicy = (
-  name: string,
-  choice: Choice = { targetInterTokenMs: null },
-): Router => {
-  const options = schedulerOptions(name, choice)
+export const createPolicy = (name: string, pace: PaceChoice = {}): Router => {
+  const options = schedulerOptions(name, pace)
   if (options !== undefined) return createScheduler(options)
   const createChoose = baselines[name]
   if (createChoose === undefined) throw new Error(`${name} is not one of ${policyNames.join(', ')}`)

@@ -24,7 +24,7 @@ test('a cluster of several pools completes what one pool does', () => {
     {
       numNodes: 6,
       numGateways: 2,
-      engine: { stepTime, maxBatchSize: 16, maxStepTokens: 256, pageSize: 16 },
+      engine: { stepTime, maxBatchSize: 16, maxStepTokens: 256, targetStepMs: null, pageSize: 16 },
       latencyMs: 0.5,
       statusIntervalMs: 250,
       tickIntervalMs: 300,

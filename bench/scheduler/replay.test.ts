@@ -22,6 +22,7 @@ const cluster = {
     stepTime: { ...stepTime, poolBytes: stepTime.poolBytes * 0.03 },
     maxBatchSize: 8,
     maxStepTokens: 128,
+    targetStepMs: null,
     pageSize: 16,
   },
   latencyMs: 0.5,
@@ -30,7 +31,7 @@ const cluster = {
   numSamples: 20,
 }
 
-const options = schedulerOptions('consolidating', { targetInterTokenMs: null })
+const options = schedulerOptions('consolidating', {})
 
 const record = (name: string): { path: string; numRequests: number } => {
   if (options === undefined) throw new Error('a scheduler has options')

@@ -62,8 +62,8 @@ export const toTable = (runs: readonly Run[], chosen: readonly Column[] = column
 }
 
 const toMarkdown = (settings: Settings, runs: readonly Run[], frontier: readonly Run[]): string => {
-  const { trace, cluster, meanRate, load, seed, name, numPools, targetInterTokenMs } = settings
-  const { stepTime, maxBatchSize, maxStepTokens } = cluster.engine
+  const { trace, cluster, meanRate, load, seed, name, numPools, pace } = settings
+  const { stepTime, maxBatchSize, maxStepTokens, targetStepMs } = cluster.engine
   const first = runs[0]?.outcome
   const rate =
     meanRate === null || load === null
@@ -72,10 +72,10 @@ const toMarkdown = (settings: Settings, runs: readonly Run[], frontier: readonly
   return `# Simulation: ${trace.name}
 
 ${toSentence(trace.description)}
-${cluster.numNodes} GPUs, at most ${maxBatchSize} sequences and ${maxStepTokens} rows a step, ${(trace.durationMs / 60_000).toFixed(0)} minutes, seed ${seed}.
+${cluster.numNodes} GPUs, at most ${maxBatchSize} sequences and ${maxStepTokens} rows a step${targetStepMs === null ? '' : ` of which prompts get what keeps it below ${targetStepMs} ms`}, ${(trace.durationMs / 60_000).toFixed(0)} minutes, seed ${seed}.
 ${first === undefined ? '' : `${first.numRequests} requests, ${first.numTokens} tokens generated.`}
 ${rate}
-${numPools === 1 ? 'One pool.' : `${numPools} pools, each with a scheduler of its own.`}${targetInterTokenMs === null ? '' : ` The scheduler places nothing that would make a step longer than ${targetInterTokenMs} ms.`}
+${numPools === 1 ? 'One pool.' : `${numPools} pools, each with a scheduler of its own.`}${paceText(pace)}
 Step times are those of ${stepTime.model} on ${stepTime.device}; bench/scheduler/README.md says where each number comes from.
 
 ${toTable(runs)}
@@ -89,6 +89,16 @@ Made by \`npm run -w bench simulate -- ${settings.args.join(' ')}\`.
 ![GPUs and requests over time](${name}.svg)
 ${frontier.length === 0 ? '' : frontierText(frontier)}`
 }
+
+const paceText = ({ targetInterTokenMs, packInterTokenMs }: Settings['pace']): string =>
+  [
+    targetInterTokenMs === null
+      ? ''
+      : ` The scheduler places nothing that would make a step longer than ${targetInterTokenMs} ms.`,
+    packInterTokenMs === null
+      ? ''
+      : ` The scheduler packs up to steps of ${packInterTokenMs} ms, and spreads what is more.`,
+  ].join('')
 
 const toSentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
@@ -111,8 +121,7 @@ const comparison = (runs: readonly Run[]): string => {
 }
 
 /** Those that run packages/scheduler. */
-const isScheduler = (policy: string): boolean =>
-  schedulerOptions(policy, { targetInterTokenMs: null }) !== undefined
+const isScheduler = (policy: string): boolean => schedulerOptions(policy, {}) !== undefined
 
 const frontierText = (frontier: readonly Run[]): string => `
 ## At equal pace
@@ -130,8 +139,8 @@ ${frontier
 
 const isSpread = ({ policy }: Run): boolean => policy === 'least-loaded'
 
-/** Buckets of the histogram are one per cent wide: what differs by less is equal. */
-const tolerance = 1.01
+/** Buckets of the histogram are two per mille wide: what differs by less is equal. */
+const tolerance = 1.002
 
 /** A cluster whose requests wait longer than this for their first token is too small for its load. */
 const maxTtftMs = 1_000
@@ -238,7 +247,7 @@ const frontierChart = (frontier: readonly Run[]): Panel => {
 }
 
 const toJson = (settings: Settings, runs: readonly Run[], frontier: readonly Run[]) => {
-  const { trace, cluster, meanRate, load, seed, numPools, targetInterTokenMs } = settings
+  const { trace, cluster, meanRate, load, seed, numPools, pace } = settings
   const { stepTime, ...engine } = cluster.engine
   const short = ({ outcome: { samples: _, ...numbers }, ...run }: Run) => ({ ...run, ...numbers })
   return {
@@ -249,7 +258,7 @@ const toJson = (settings: Settings, runs: readonly Run[], frontier: readonly Run
     meanRate,
     load,
     numPools,
-    targetInterTokenMs,
+    ...pace,
     cluster: { ...cluster, engine: { ...engine, stepTime: stepTime.device } },
     runs: runs.map((run) => ({
       ...short(run),

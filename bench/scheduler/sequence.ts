@@ -38,3 +38,7 @@ export const tokensLeft = ({ client }: Sequence): number =>
   client.numOutputTokens - client.numReceived
 
 export type End = { task: Task; reason: EndReason; byPressure: boolean }
+
+/** Of one that has all its tokens. */
+export const endReason = ({ task, client }: Sequence): EndReason =>
+  client.numReceived < task.maxNewTokens ? 'stop' : 'length'

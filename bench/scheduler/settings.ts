@@ -4,7 +4,7 @@ import type { ClusterOptions } from './cluster.ts'
 import { traceOfLog } from './event-log.ts'
 import { type Lengths, lengthsByName } from './lengths.ts'
 import { capacityOf } from './load.ts'
-import { policyNames } from './policies.ts'
+import { type PaceChoice, policyNames } from './policies.ts'
 import { readStepTime } from './step-time.ts'
 import type { Trace } from './trace.ts'
 import { createTrace, traceNames } from './traces.ts'
@@ -22,7 +22,9 @@ export const usage = `npm run -w bench simulate -- [options]
   --tenants N         tenants that own them (20)
   --batch-limit N     sequences of one step (32)
   --step-tokens N     rows of one step (512)
+  --target-step MS    step time that prefill chunks may not exceed while others decode (none)
   --target-itl MS     step time that the scheduler's placements may not exceed (none)
+  --pack-itl MS       step time up to which the scheduler packs (none)
   --pools N           pools that the GPUs are divided into (1)
   --status-ms N       between two statuses of a node (250)
   --seed N            of arrivals, lengths and adapters (1)
@@ -38,7 +40,7 @@ export type Settings = {
   readonly meanRate: number | null
   readonly load: number | null
   readonly lengths: Lengths
-  readonly targetInterTokenMs: number | null
+  readonly pace: PaceChoice
   readonly numPools: number
   readonly seed: number
   readonly isFrontier: boolean
@@ -65,7 +67,9 @@ export const parseSettings = (args: readonly string[]): Settings => {
       tenants: { type: 'string', default: '20' },
       'batch-limit': { type: 'string', default: '32' },
       'step-tokens': { type: 'string', default: '512' },
+      'target-step': { type: 'string' },
       'target-itl': { type: 'string' },
+      'pack-itl': { type: 'string' },
       pools: { type: 'string', default: '1' },
       'status-ms': { type: 'string', default: '250' },
       seed: { type: 'string', default: '1' },
@@ -79,7 +83,9 @@ export const parseSettings = (args: readonly string[]): Settings => {
     if (Number.isFinite(value) && value > 0) return value
     throw new Error(`--${name}: ${text} is not a positive number`)
   }
-  const optional = (name: 'peak-rate' | 'target-itl'): number | null => {
+  const optional = (
+    name: 'peak-rate' | 'target-itl' | 'pack-itl' | 'target-step',
+  ): number | null => {
     const text = values[name]
     return text === undefined ? null : number(name, text)
   }
@@ -94,6 +100,7 @@ export const parseSettings = (args: readonly string[]): Settings => {
     numNodes: number('gpus', values.gpus),
     maxBatchSize: number('batch-limit', values['batch-limit']),
     maxStepTokens: number('step-tokens', values['step-tokens']),
+    targetStepMs: optional('target-step'),
     statusIntervalMs: number('status-ms', values['status-ms']),
   })
   const seed = number('seed', values.seed)
@@ -128,7 +135,10 @@ export const parseSettings = (args: readonly string[]): Settings => {
     meanRate: isDrawn ? meanRate : null,
     load: isDrawn ? meanRate / capacity : null,
     lengths,
-    targetInterTokenMs: optional('target-itl'),
+    pace: {
+      targetInterTokenMs: optional('target-itl'),
+      packInterTokenMs: optional('pack-itl'),
+    },
     numPools: number('pools', values.pools),
     seed,
     isFrontier: values.frontier,
@@ -143,6 +153,7 @@ type ClusterChoice = {
   numNodes: number
   maxBatchSize: number
   maxStepTokens: number
+  targetStepMs: number | null
   statusIntervalMs: number
 }
 
@@ -151,11 +162,11 @@ const toCluster = (choice: ClusterChoice): ClusterOptions => {
   const path = isKnown
     ? new URL(`step-time-${choice.gpu}-llama2-7b.json`, import.meta.url)
     : choice.gpu
-  const { numNodes, maxBatchSize, maxStepTokens, statusIntervalMs } = choice
+  const { gpu: _, numNodes, statusIntervalMs, ...engine } = choice
   return {
     numNodes,
     numGateways: 4,
-    engine: { stepTime: readStepTime(path), maxBatchSize, maxStepTokens, pageSize: 16 },
+    engine: { stepTime: readStepTime(path), pageSize: 16, ...engine },
     latencyMs: 0.5,
     statusIntervalMs,
     tickIntervalMs: 300,

@@ -18,9 +18,9 @@ const runOne = (
   logPath: string | null = null,
 ): Run => {
   const { trace, numPools } = settings
-  const create = (): Router => createPolicy(policy, settings)
+  const create = (): Router => createPolicy(policy, settings.pace)
   const router = numPools === 1 ? create() : createPools(numPools, create)
-  const options = schedulerOptions(policy, settings)
+  const options = schedulerOptions(policy, settings.pace)
   const log = logPath === null || options === undefined ? null : createEventLog(logPath, options)
   const startMs = performance.now()
   const outcome = simulate(trace, router, cluster, log === null ? {} : { onDecision: log.write })

@@ -26,6 +26,8 @@ export const Config = z
     MAX_BATCH_SIZE: Count.max(4_096).default(32),
     /** Rows of one step: decode rows first, then chunks of prompts. */
     MAX_STEP_TOKENS: Count.default(512),
+    /** Time of a step that chunks of prompts keep to while other requests decode; absent: any. */
+    TARGET_STEP_MS: z.coerce.number().positive().optional(),
     /** Adapters that were fetched are kept here, below the node's id. */
     DATA_DIR: z.string().min(1).default('.punica'),
     DISK_CACHE_BYTES: Bytes.default(10 * 1024 ** 3),
@@ -47,6 +49,7 @@ export const Config = z
       hostAdapterBytes: env.HOST_ADAPTER_BYTES,
       maxBatchSize: env.MAX_BATCH_SIZE,
       maxStepTokens: env.MAX_STEP_TOKENS,
+      ...(env.TARGET_STEP_MS === undefined ? {} : { targetStepMs: env.TARGET_STEP_MS }),
       ...(env.NUM_THREADS === undefined ? {} : { numThreads: env.NUM_THREADS }),
     },
   }))

@@ -21,6 +21,8 @@ export type NativeOptions = {
   compute: string
   maxBatchSize: number
   maxStepTokens: number
+  /** 0: none. */
+  targetStepMs: number
   poolBytes: number
   hostAdapterBytes: number
   maxWaiting: number

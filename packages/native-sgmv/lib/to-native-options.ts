@@ -1,6 +1,7 @@
 import {
   checkBoolean,
   checkInteger,
+  checkNumber,
   checkOneOf,
   checkString,
   type Field,
@@ -22,6 +23,7 @@ export const toNativeOptions = (options: EngineOptions): NativeOptions => {
     compute = 'f32',
     maxBatchSize = 32,
     maxStepTokens = 512,
+    targetStepMs = 0,
     poolBytes,
     hostAdapterBytes = 1024 ** 3,
     maxWaiting = 1024,
@@ -40,6 +42,7 @@ export const toNativeOptions = (options: EngineOptions): NativeOptions => {
     compute: checkOneOf(option('compute'), compute, ['f32', 'bf16']),
     maxBatchSize: count('maxBatchSize', maxBatchSize),
     maxStepTokens: count('maxStepTokens', maxStepTokens),
+    targetStepMs: checkNumber(option('targetStepMs'), targetStepMs),
     poolBytes: size('poolBytes', poolBytes),
     hostAdapterBytes: size('hostAdapterBytes', hostAdapterBytes),
     maxWaiting: count('maxWaiting', maxWaiting),

@@ -15,6 +15,8 @@ export type EngineOptions = {
   maxBatchSize?: number
   /** Rows of one step: decode rows first, then prefill chunks. */
   maxStepTokens?: number
+  /** Time of a step that prefill chunks keep to while other requests decode; default: any. */
+  targetStepMs?: number
   /** Memory for KV pages and adapters together. */
   poolBytes: number
   /** Host memory for loaded adapters. */

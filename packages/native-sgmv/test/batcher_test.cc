@@ -34,15 +34,16 @@ void decode_rows_come_first_then_prompts_in_order() {
   Sequence third = sequence_of(0, 9, 4, 0);
   Sequence* const sequences[] = {&first, &second, &third};
 
-  const std::vector<Chunk> all = plan_step(sequences, 100);
+  PrefillBudget any(0, 100);
+  const std::vector<Chunk> all = plan_step(sequences, 100, any);
   CHECK(all.size() == 3 && all[0].sequence == &second);
   CHECK(all[1].num_rows == 10 && all[1].completes());
   CHECK(all[2].num_rows == 5 && all[2].completes());
 
-  const std::vector<Chunk> some = plan_step(sequences, 4);
+  const std::vector<Chunk> some = plan_step(sequences, 4, any);
   CHECK(some.size() == 2 && some[0].sequence == &second && some[0].num_rows == 1);
   CHECK(some[1].sequence == &first && some[1].num_rows == 3 && !some[1].completes());
-  CHECK(plan_step({}, 4).empty());
+  CHECK(plan_step({}, 4, any).empty());
 }
 
 void each_adapter_is_one_segment() {

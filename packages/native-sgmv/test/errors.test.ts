@@ -167,6 +167,8 @@ describe('createEngine', () => {
     [{ poolBytes: 1000 }, /^poolBytes is 1000; it must hold .* KV pages of 131072 bytes/],
     [{ maxBatchSize: 600 }, /^maxBatchSize is 600; it must be from 1 to 512/],
     [{ maxStepTokens: 1e6 }, /^maxStepTokens is 1000000; it must be from 1 to 65536/],
+    [{ targetStepMs: -1 }, /^targetStepMs is -1.*; it must be positive/],
+    [{ targetStepMs: Number.NaN }, /^targetStepMs is NaN; it must be a finite number/],
     [{ maxWaiting: 0 }, /^maxWaiting is 0/],
     [{ hostAdapterBytes: 1.5 }, /^hostAdapterBytes is 1.5/],
   ])('refuses %o', async (change, message) => {

@@ -79,6 +79,7 @@ describe('the tokens of a request are those of its run alone', () => {
     ['in one batch with all others', { maxBatchSize: 14 }],
     ['with prompts cut into small chunks', { maxBatchSize: 4, maxStepTokens: 5 }],
     ['with chunks that match no page', { maxBatchSize: 8, maxStepTokens: 17 }],
+    ['with prompts held back by a target that no step meets', { targetStepMs: 1e-6 }],
     ['on one thread', { numThreads: 1 }],
     ['with a pool that holds few adapters at a time', { poolBytes: 5 * 1024 ** 2 }],
   ])('%s', async (_, options) => {

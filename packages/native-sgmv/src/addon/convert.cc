@@ -129,6 +129,7 @@ CreateOptions options_from_js(Napi::Object options) {
       bool_of(options, "randomWeights") ? WeightSource::kRandom : WeightSource::kCheckpoint;
   created.engine.max_batch_size = int_of(options, "maxBatchSize");
   created.engine.max_step_tokens = int_of(options, "maxStepTokens");
+  created.engine.target_step_ms = options.Get("targetStepMs").As<Napi::Number>().DoubleValue();
   created.engine.pool_bytes = size_of(options, "poolBytes");
   created.engine.host_adapter_bytes = size_of(options, "hostAdapterBytes");
   created.engine.max_waiting = int_of(options, "maxWaiting");

@@ -4,12 +4,15 @@
 
 namespace sgmv {
 
-std::vector<Chunk> plan_step(std::span<Sequence* const> sequences, int max_rows) {
+std::vector<Chunk> plan_step(std::span<Sequence* const> sequences, int max_rows,
+                             PrefillBudget& budget) {
   std::vector<Chunk> chunks;
   for (Sequence* sequence : sequences) {
     if (sequence->num_uncomputed() == 1) chunks.push_back({sequence, 1});
   }
-  int rows_left = max_rows - static_cast<int>(chunks.size());
+  const int num_decode_rows = static_cast<int>(chunks.size());
+  if (chunks.size() == sequences.size()) return chunks;
+  int rows_left = std::min(max_rows - num_decode_rows, budget.rows(num_decode_rows));
   for (Sequence* sequence : sequences) {
     if (rows_left == 0) break;
     if (sequence->num_uncomputed() == 1) continue;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/batch.h"
+#include "engine/prefill_budget.h"
 #include "engine/sequence.h"
 
 namespace sgmv {
@@ -19,9 +20,11 @@ struct Chunk {
 };
 
 // Which rows run next. Sequences with one token to compute come first, so that nobody's stream
-// stops for another's prompt; then prompts, first come first served, within `max_rows` in all.
-// `sequences` are in order of arrival and no more than `max_rows`.
-std::vector<Chunk> plan_step(std::span<Sequence* const> sequences, int max_rows);
+// stops for another's prompt; then prompts, first come first served, within `max_rows` in all and
+// within what `budget` leaves to prompts. `sequences` are in order of arrival and no more than
+// `max_rows`.
+std::vector<Chunk> plan_step(std::span<Sequence* const> sequences, int max_rows,
+                             PrefillBudget& budget);
 
 // The flat arrays of one step, kept from step to step so that they are allocated once.
 class Batcher {

@@ -23,6 +23,11 @@ void check_options(const EngineOptions& options) {
   check_range("maxStepTokens", options.max_step_tokens, 1, kMaxStepTokens);
   // A step must have a row for each running request.
   check_range("maxBatchSize", options.max_batch_size, 1, options.max_step_tokens);
+  if (!(options.target_step_ms >= 0)) {
+    throw EngineError("invalid_options", "targetStepMs is " +
+                                             std::to_string(options.target_step_ms) +
+                                             "; it must be positive, or 0 for none.");
+  }
   check_range("maxWaiting", options.max_waiting, 1, kMaxWaiting);
   check_range("maxAdapterRank", options.max_adapter_rank, 1, kMaxRank);
   check_range("pageSize", options.model.page_size, 1, 256);

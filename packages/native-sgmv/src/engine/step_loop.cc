@@ -29,6 +29,7 @@ StepLoop::StepLoop(Backend& backend, Model& model, HostAdapters& adapters, Inbox
       inbox_(inbox),
       max_batch_size_(options.max_batch_size),
       max_step_tokens_(options.max_step_tokens),
+      prefill_budget_(options.target_step_ms, options.max_step_tokens),
       pool_(num_slots),
       prefixes_(pool_),
       residents_(backend, pool_),
@@ -72,7 +73,7 @@ void StepLoop::iterate(Inbox::Mail mail) {
   for (const Inbox::Stop& request : mail.stopped) stop(request);
   sweep();
   admit();
-  std::vector<Chunk> chunks = plan_step(runnable(), max_step_tokens_);
+  std::vector<Chunk> chunks = plan_step(runnable(), max_step_tokens_, prefill_budget_);
   if (!chunks.empty()) step(chunks);
 }
 
@@ -225,6 +226,7 @@ void StepLoop::step(std::vector<Chunk>& chunks) {
   }
   const auto duration = std::chrono::steady_clock::now() - begin;
   report_.duration_ms = std::chrono::duration<double, std::milli>(duration).count();
+  prefill_budget_.observe(report_.num_decode_rows, report_.num_prefill_tokens, report_.duration_ms);
   settle(chunks);
 }
 

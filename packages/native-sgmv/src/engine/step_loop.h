@@ -15,6 +15,7 @@
 #include "engine/inbox.h"
 #include "engine/kv_cache.h"
 #include "engine/pool.h"
+#include "engine/prefill_budget.h"
 #include "engine/prefix_cache.h"
 #include "engine/resident_adapters.h"
 #include "engine/sequence.h"
@@ -80,6 +81,7 @@ class StepLoop {
   Inbox& inbox_;
   const int max_batch_size_;
   const int max_step_tokens_;
+  PrefillBudget prefill_budget_;
 
   Pool pool_;
   PrefixCache prefixes_;
