@@ -2,8 +2,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { listen, readAll, readDisturbed } from './support/disturb.ts'
 import { untilIdle } from './support/nodes.ts'
 import { untilLed } from './support/routers.ts'
-import { answerOf, mixedStreams, readAlone, type Seen } from './support/streams.ts'
+import { answerOf, mixedStreams, readAlone, readStream, type Seen } from './support/streams.ts'
 import { type System, startSystem } from './support/system.ts'
+import { followUsage } from './support/usage.ts'
 
 /** Room for the adapters and about two of the streams: whatever runs here runs short of pages. */
 const poolBytes = 16 * 1024 ** 2
@@ -67,13 +68,54 @@ const endAll = async (names: string[], signal: NodeJS.Signals): Promise<void> =>
 }
 
 test.each(['SIGKILL', 'SIGTERM'] as const)(
-  'streams go on elsewhere when their node ends by %s',
+  'streams go on elsewhere when their node ends by %s, and each token is billed once',
   async (signal) => {
-    const { seen } = await readDisturbed(system, specs, (nodeId) => endAll([nodeId], signal))
-    expectUndisturbed(seen)
-    expect(numMoved(seen)).toBeGreaterThan(0)
+    const usage = await followUsage(system)
+    try {
+      const { seen } = await readDisturbed(system, specs, (nodeId) => endAll([nodeId], signal))
+      expectUndisturbed(seen)
+      expect(numMoved(seen)).toBeGreaterThan(0)
+      const billed = await usage.untilClosed(specs.length)
+      expect(billed.map(({ completionTokens }) => completionTokens)).toEqual(
+        specs.map(({ maxTokens }) => maxTokens),
+      )
+    } finally {
+      await usage.close()
+    }
   },
 )
+
+test('a client that leaves as its node is killed pays for what it was sent', async () => {
+  const usage = await followUsage(system)
+  const client = new AbortController()
+  const [spec, ...others] = specs
+  if (spec === undefined) throw new Error('there are no streams')
+  let numSent = 0
+  let killed: Promise<void> | undefined
+  const onToken = (numTokens: number, nodeId: string): void => {
+    numSent = numTokens
+    if (numTokens < 30 || killed !== undefined) return
+    killed = endAll([nodeId], 'SIGKILL')
+    client.abort()
+  }
+  try {
+    const [{ finishReason }, seen] = await Promise.all([
+      readStream(system, spec, { onToken, signal: client.signal }),
+      readAll(system, others),
+    ])
+    expect(finishReason).toBeNull()
+    expect(seen.map(answerOf)).toEqual(undisturbed.slice(1))
+    await killed
+    const billed = (await usage.untilClosed(specs.length)).map((event) => event.completionTokens)
+    const left = billed.filter((numTokens) => numTokens < spec.maxTokens)
+    // What was on its way when the client left is paid for, and nothing else.
+    expect(left).toEqual([expect.any(Number)])
+    expect(left[0]).toBeGreaterThanOrEqual(numSent)
+    expect(billed).toHaveLength(specs.length)
+  } finally {
+    await usage.close()
+  }
+})
 
 test.each(['SIGKILL', 'SIGTERM'] as const)(
   'streams go on when the leading router ends by %s, and others begin under the next',

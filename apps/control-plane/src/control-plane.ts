@@ -12,7 +12,7 @@ import { createInventory } from './nodes/inventory.ts'
 import { watchNodes } from './nodes/watch-nodes.ts'
 import { createGate } from './server/gate.ts'
 import { serve } from './server/server.ts'
-import { countUsage } from './usage/count-usage.ts'
+import { countUsage, usagePosition } from './usage/count-usage.ts'
 
 export type ControlPlaneOptions = {
   db: Database
@@ -62,8 +62,14 @@ const start = async (
   const inventory = createInventory()
   const nodeWatch = await watchNodes({ db, bus, inventory, log })
   closers.add(nodeWatch.stop)
-  const usage = { stream: usageStream, durable: 'control-plane', schema: UsageEvent }
-  closers.add(await bus.consume(usage, (event) => countUsage({ db, log }, event)))
+  closers.add(
+    await bus.follow({
+      stream: usageStream,
+      schema: UsageEvent,
+      position: () => usagePosition(db),
+      handle: (messages, position) => countUsage({ db, log }, messages, position),
+    }),
+  )
   closers.add(keepHouse({ db, store, log }).stop)
 
   let url = ''

@@ -60,3 +60,20 @@ export const createWatches = (
     }
   }
 }
+
+/** What is not billed yet, and what must be billed by hand. */
+export const createUsageMetrics = (
+  metrics: Pick<Metrics, 'counter' | 'gauge'>,
+  numWaiting: () => number,
+): { onLost: () => void } => {
+  metrics.gauge({
+    name: 'punica_gateway_usage_waiting',
+    help: 'Calls whose usage the stream has not taken yet',
+    collect: numWaiting,
+  })
+  const lost = metrics.counter({
+    name: 'punica_gateway_usage_lost_total',
+    help: 'Usage events that were given up and logged instead',
+  })
+  return { onLost: () => lost.inc() }
+}

@@ -8,10 +8,12 @@ import { watchCatalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { createApp } from './http/app.ts'
-import { createWatches } from './measure.ts'
+import { createUsageMetrics, createWatches } from './measure.ts'
 import { openNatsFace } from './nats/face.ts'
 import { createCalls } from './requests/calls.ts'
 import { createSequences } from './requests/sequences.ts'
+import { createMeter } from './usage/meter.ts'
+import { createUsageRecorder } from './usage/recorder.ts'
 
 export type ServerDeps = Context<Config> & { bus: Bus; tokenizer: Tokenizer }
 
@@ -19,6 +21,7 @@ const statusIntervalMs = 1_000
 const probeTimeoutMs = 1_000
 /** For the last bytes of the answers to leave. */
 const flushTimeoutMs = 1_000
+const usageFlushMs = 3_000
 
 /**
  * Serves both faces until the signal. Then no call begins any more, those under way have the grace
@@ -30,8 +33,16 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const clock = Date.now
   const { catalog, stop: stopCatalog } = await watchCatalog(bus)
   const sequences = createSequences({ bus, log, pool, gatewayId, clock })
+  const usage = createUsageRecorder({
+    bus,
+    log,
+    clock,
+    ...createUsageMetrics(metrics, () => usage.numWaiting()),
+  })
+  const meter = createMeter({ pool, gatewayId, clock, record: usage.record })
   const calls = createCalls({
     sequences,
+    meter,
     tokenizer,
     gatewayId,
     maxInFlight: config.maxInFlight,
@@ -51,8 +62,12 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const newRequestId = (): string => randomBytes(16).toString('hex')
   const natsFace = openNatsFace({ bus, gateway, log, newRequestId })
 
-  sequences.tick(clock())
-  const ticker = setInterval(() => sequences.tick(clock()), statusIntervalMs)
+  const tick = (): void => {
+    sequences.tick(clock())
+    meter.tick(clock())
+  }
+  tick()
+  const ticker = setInterval(tick, statusIntervalMs)
   // The subscriptions have reached the server before the first call can need their answers.
   await bus.flush()
   const url = await app.listen({ host: config.host, port: config.port })
@@ -71,6 +86,7 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   natsFace.close()
   sequences.close()
   stopCatalog()
+  await usage.flush(usageFlushMs)
 }
 
 /** Whether the bus carries anything to its server at present. */

@@ -45,10 +45,6 @@ export const createNodeMetrics = (
     help: 'Assignments that were refused, by error code',
     labelNames: ['code'],
   })
-  const usageLost = metrics.counter({
-    name: 'punica_node_usage_lost_total',
-    help: 'Usage events that could not be stored and were logged instead',
-  })
 
   return {
     observeStep: (report: StepReport): void => {
@@ -63,6 +59,5 @@ export const createNodeMetrics = (
     observeReply: (reply: AssignReply): void => {
       if (reply.type === 'refused') refusals.inc({ code: reply.error.code })
     },
-    observeUsageLost: (): void => usageLost.inc(),
   }
 }

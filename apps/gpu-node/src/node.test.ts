@@ -9,7 +9,6 @@ import {
   NodeStatus,
   type Task,
   type TokenBatch,
-  type UsageEvent,
 } from '@punica/schema'
 import { createMetrics, pino } from '@punica/service'
 import { afterEach, expect, test } from 'vitest'
@@ -59,13 +58,8 @@ const start = async ({ numSlots = 64 } = {}) => {
   }
   const events = waitFor<NodeEvent>()
   const batches = waitFor<TokenBatch>()
-  const usage = collect<UsageEvent>()
   bus.subscribe(channels.nodeEvents('default'), events.push)
   bus.subscribe(channels.tokens('gw'), batches.push)
-  await bus.consume(
-    { stream: 'PUNICA_USAGE', durable: 'test', schema: channels.usage('acme').schema },
-    async (event) => usage.push(event),
-  )
   const controller = new AbortController()
   let serving: Promise<void> = Promise.resolve()
   await new Promise<void>((resolve) => {
@@ -114,7 +108,6 @@ const start = async ({ numSlots = 64 } = {}) => {
     problems,
     events,
     batches,
-    usage,
     assign,
     command,
     status,
@@ -124,8 +117,8 @@ const start = async ({ numSlots = 64 } = {}) => {
   }
 }
 
-test('a request runs to its end: tokens in order, one end, the router told, usage stored', async () => {
-  const { assign, step, batches, end, events, usage } = await start()
+test('a request runs to its end: tokens in order, one end, the router told', async () => {
+  const { assign, step, batches, end, events } = await start()
   expect(await assign(task('r1'))).toEqual({ type: 'accepted' })
   for (let i = 0; i < 3; i++) step()
   expect(await end('r1')).toEqual({ requestId: 'r1', attempt: 0, reason: 'length', numTokens: 3 })
@@ -144,9 +137,6 @@ test('a request runs to its end: tokens in order, one end, the router told, usag
     reason: 'length',
     byPressure: false,
   })
-  expect(await usage.take(1)).toMatchObject([
-    { requestId: 'r1', adapterDigest: null, promptTokens: 3, fromIndex: 0, toIndex: 3 },
-  ])
 })
 
 test('one batch a step for each gateway', async () => {
@@ -180,14 +170,13 @@ test('the engine gets what the task says, and a cache key of adapter and tenant'
   ])
 })
 
-test('a continued request goes on at the next index and pays only for what it makes', async () => {
-  const { assign, step, batches, end, usage } = await start()
+test('a continued request goes on at the next index', async () => {
+  const { assign, step, batches, end } = await start()
   await assign(task('r1', { attempt: 2, tokens: [1, 2, 3, 100], numPromptTokens: 3 }))
   step()
   step()
   expect(await end('r1', 2)).toMatchObject({ reason: 'length', numTokens: 3 })
   expect(batches.seen.flatMap((b) => b.tokens).map(({ index }) => index)).toEqual([1, 2])
-  expect(await usage.take(1)).toMatchObject([{ promptTokens: 0, fromIndex: 1, toIndex: 3 }])
 })
 
 test('a request waits for its adapter while the others run', async () => {
@@ -270,7 +259,7 @@ test('a router that was replaced is not obeyed', async () => {
 })
 
 test('cancel and evict take effect after the step, tokens first', async () => {
-  const { bus, assign, command, step, end, batches, usage } = await start()
+  const { bus, assign, command, step, end, batches } = await start()
   await assign(task('r1'))
   await assign(task('r2'))
   step()
@@ -281,11 +270,10 @@ test('cancel and evict take effect after the step, tokens first', async () => {
   expect(await end('r1')).toMatchObject({ reason: 'cancelled', numTokens: 1 })
   expect(await end('r2')).toMatchObject({ reason: 'evicted', numTokens: 1 })
   expect(batches.seen.map(({ tokens }) => tokens.length)).toEqual([2, 0])
-  expect(await usage.take(2)).toMatchObject([{ toIndex: 1 }, { toIndex: 1 }])
 })
 
 test('cancel and evict of a request that waits for its adapter take effect at once', async () => {
-  const { assign, command, hooks, end, running, status, usage } = await start()
+  const { assign, command, hooks, end, running, status } = await start()
   let arrive = (): void => {}
   hooks.load = () => new Promise((resolve) => (arrive = resolve))
   await assign(task('r1', { adapter: adapterA }))
@@ -298,7 +286,6 @@ test('cancel and evict of a request that waits for its adapter take effect at on
   const after = await status(({ adapters }) => adapters.length === 1)
   expect(after.adapters[0]?.requests).toBe(0)
   expect(running.size).toBe(0)
-  expect(usage.items).toEqual([])
 })
 
 test('out of pages: the newest is evicted and the router is told why', async () => {

@@ -24,10 +24,9 @@ import { createTable } from './requests/table.ts'
 import { createCounters, listRequests, measure } from './status.ts'
 import { createReporter } from './status-reporter.ts'
 import { createTokenOutbox } from './token-outbox.ts'
-import { createUsageRecorder, toUsageEvent } from './usage.ts'
 
 export type NodeDeps = {
-  bus: Pick<Bus, 'publish' | 'subscribe' | 'serve' | 'store' | 'flush'>
+  bus: Pick<Bus, 'publish' | 'subscribe' | 'serve' | 'flush'>
   engine: Engine
   adapters: Adapters
   disk: Pick<DiskCache, 'list'>
@@ -43,9 +42,8 @@ const statusIntervalMs = 250
 const beatIntervalMs = 1_000
 /** Steps that fail in a row before the engine counts as dead. */
 const maxFailedSteps = 3
-/** How long a stop waits for the engine to let go of its requests, and for usage to be stored. */
+/** How long a stop waits for the engine to let go of its requests. */
 const drainMs = 5_000
-const usageFlushMs = 3_000
 
 /** Connects one engine to the bus until told to stop; then its requests go back to their gateways. */
 export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<void> => {
@@ -68,7 +66,6 @@ export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<vo
     await aborted(signal)
     await node.drain()
     bus.publish(channels.nodeEvents(pool), { type: 'leaving', nodeId })
-    await node.flushUsage()
     await bus.flush()
   } finally {
     clearInterval(beats)
@@ -83,7 +80,7 @@ type Parts = ReturnType<typeof assemble>
 const createNode = (deps: NodeDeps) => {
   const { log } = deps
   const parts = assemble(deps, (end) => onEnd(end))
-  const { requests, table, outbox, counters, metrics, usage, health } = parts
+  const { requests, table, outbox, counters, metrics, health } = parts
   const report = (): void => reportStatus(deps, parts, fail)
   const reporter = createReporter(report, statusIntervalMs)
   let idle = (): void => {}
@@ -144,7 +141,6 @@ const createNode = (deps: NodeDeps) => {
       reporter.stop()
     },
     stop: reporter.stop,
-    flushUsage: () => usage.flush(usageFlushMs),
   }
 }
 
@@ -169,7 +165,6 @@ const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
     metrics,
     health,
     counters: createCounters(),
-    usage: createUsageRecorder({ bus, log, onLost: metrics.observeUsageLost }),
     requests: createRequests({ engine, adapters, table, publisher, log, maxRequests, onEnd }),
     measureNow,
     /** The newest measurement: an engine that has failed gives no more. */
@@ -217,14 +212,12 @@ const reportStatus = (
   })
 }
 
-const publishEnd = ({ bus, config }: NodeDeps, { usage, metrics }: Parts, end: End): void => {
+const publishEnd = ({ bus, config }: NodeDeps, { metrics }: Parts, end: End): void => {
   const { pool, nodeId } = config
   const { entry, reason, byPressure } = end
   const { requestId, attempt } = entry.task
   const ended = { type: 'ended' as const, nodeId, requestId, attempt, reason, byPressure }
   bus.publish(channels.nodeEvents(pool), ended)
-  const event = toUsageEvent(entry, reason, { pool, nodeId, nowMs: Date.now() })
-  if (event !== null) usage.record(event)
   metrics.observeEnd(end)
 }
 

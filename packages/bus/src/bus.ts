@@ -45,6 +45,28 @@ export type PublishOptions = {
   replyTo?: string
 }
 
+/** A place in a stream: behind message `seq` of the stream that was made at `created`. */
+export type StreamPosition = { created: string; seq: number }
+
+/** A message of a stream, its number there, and when the stream took it. */
+export type StreamMessage<T> = { subject: string; seq: number; timeMs: number; value: T }
+
+/**
+ * Reads a stream and remembers by itself how far it is, so that it can do so in one transaction with
+ * what it makes of the messages.
+ */
+export type StreamReader<T> = {
+  stream: string
+  schema: Channel<T>['schema']
+  /** Where to go on; null: at the first message that is kept. */
+  position(): Promise<StreamPosition | null>
+  /**
+   * Takes the next messages, in order and at least one call for each; `position` is behind them.
+   * After a rejection the reading begins anew at `position()`.
+   */
+  handle(messages: readonly StreamMessage<T>[], position: StreamPosition): Promise<void>
+}
+
 /** A message that reached no handler, or made one throw. */
 export type Problem = {
   subject: string
@@ -94,14 +116,8 @@ export type Bus = {
   records<T>(kind: RecordKind<T>): Promise<Records<T>>
   /** Publishes to a JetStream stream and waits until it is stored; a repeated `id` is stored once. */
   store<T>(channel: Channel<T>, message: T, options: { id: string }): Promise<void>
-  /**
-   * Consumes a stream durably, one message at a time: it is acknowledged when the handler's promise
-   * resolves, and comes again after a rejection. A message that does not parse is given up.
-   */
-  consume<T>(
-    options: { stream: string; durable: string; schema: Channel<T>['schema'] },
-    handler: (message: T) => Promise<void>,
-  ): Promise<Stop>
+  /** Follows a stream from its reader's position. A message that does not parse is passed over. */
+  follow<T>(reader: StreamReader<T>): Promise<Stop>
   /**
    * Resolves when everything published before has reached the server; rejects with AppError
    * `unavailable` when that takes longer than a few seconds, as it does while the server is away.

@@ -7,6 +7,9 @@ export type {
   RecordUpdate,
   RequestOptions,
   Stop,
+  StreamMessage,
+  StreamPosition,
+  StreamReader,
   SubscribeOptions,
 } from './bus.ts'
 export {

@@ -65,7 +65,7 @@ export const memoryBus = ({ onProblem = () => {} }: MemoryBusOptions = {}): Bus 
     },
     store: async ({ subject, schema }, message, { id }) =>
       streams.store(subject, seal(schema, subject, message), id),
-    consume: async (options, handler) => streams.consume(options, handler),
+    follow: async (reader) => streams.follow(reader),
     flush: () => new Promise((resolve) => setImmediate(resolve)),
     async close() {
       await bus.flush()

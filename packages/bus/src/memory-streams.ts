@@ -1,32 +1,27 @@
-import { AppError, type Channel } from '@punica/schema'
-import type { Problem, Stop } from './bus.ts'
+import { AppError } from '@punica/schema'
+import type { Problem, Stop, StreamMessage, StreamReader } from './bus.ts'
 import { decode } from './codec.ts'
 import { streamOf } from './streams.ts'
 
-type Stream = {
-  messages: { subject: string; data: Uint8Array }[]
-  ids: Set<string>
-  /** Of each durable: how many messages it has acknowledged, and how to wake it. */
-  consumers: Map<string, Consumer>
-}
-type Consumer = { position: number; wake: () => void }
+type Kept = { subject: string; data: Uint8Array; timeMs: number }
+type Stream = { messages: Kept[]; ids: Set<string>; wakes: Set<() => void> }
 
 export type MemoryStreams = {
   store(subject: string, data: Uint8Array, id: string): void
-  consume<T>(
-    options: { stream: string; durable: string; schema: Channel<T>['schema'] },
-    handler: (message: T) => Promise<void>,
-  ): Stop
+  follow<T>(reader: StreamReader<T>): Stop
   close(): void
 }
 
-/** Streams without a server: they remember everything and deliver again what was not acknowledged. */
+/** All streams are as old as the process. */
+const created = '1970-01-01T00:00:00Z'
+
+/** Streams without a server: they remember everything. */
 export const createMemoryStreams = (onProblem: (problem: Problem) => void): MemoryStreams => {
   const streams = new Map<string, Stream>()
   const stops = new Set<Stop>()
 
   const open = (name: string): Stream => {
-    const stream = streams.get(name) ?? { messages: [], ids: new Set(), consumers: new Map() }
+    const stream = streams.get(name) ?? { messages: [], ids: new Set(), wakes: new Set() }
     streams.set(name, stream)
     return stream
   }
@@ -38,52 +33,60 @@ export const createMemoryStreams = (onProblem: (problem: Problem) => void): Memo
       const stream = open(definition.name)
       if (stream.ids.has(id)) return
       stream.ids.add(id)
-      stream.messages.push({ subject, data })
-      for (const { wake } of stream.consumers.values()) wake()
+      stream.messages.push({ subject, data, timeMs: Date.now() })
+      for (const wake of stream.wakes) wake()
     },
 
-    consume({ stream: name, durable, schema }, handler) {
-      const stream = open(name)
-      const consumer = stream.consumers.get(durable) ?? { position: 0, wake: () => {} }
-      stream.consumers.set(durable, consumer)
-      let stopped = false
-      let busy = false
+    follow<T>(reader: StreamReader<T>) {
+      const stream = open(reader.stream)
+      let isStopped = false
+      let isBusy = false
+      let isWanted = false
+
+      /** Hands over what there is; returns whether there was anything. */
+      const readOn = async (): Promise<boolean> => {
+        const from = (await reader.position())?.seq ?? 0
+        const messages = stream.messages.slice(from)
+        if (isStopped || messages.length === 0) return false
+        const values = messages.flatMap(({ subject, data, timeMs }, i): StreamMessage<T>[] => {
+          const decoded = decode(reader.schema, data)
+          if (decoded.ok) return [{ subject, seq: from + i + 1, timeMs, value: decoded.value }]
+          onProblem({ subject, kind: 'invalid', error: decoded.error })
+          return []
+        })
+        await reader.handle(values, { created, seq: from + messages.length })
+        return true
+      }
+
+      const refused = (error: unknown): boolean => {
+        onProblem({ subject: reader.stream, kind: 'handler_failed', error })
+        return true
+      }
 
       const drain = async (): Promise<void> => {
-        if (busy) return
-        busy = true
-        for (;;) {
-          const message = stream.messages[consumer.position]
-          if (stopped || message === undefined) break
-          if (await handle(message)) consumer.position++
-          // A refused message comes again, but not before others had a turn.
-          await new Promise((resolve) => setImmediate(resolve))
+        if (isBusy) return
+        isBusy = true
+        while (isWanted) {
+          isWanted = false
+          if (await readOn().catch(refused)) isWanted = true
+          // What was refused comes again, but not before others had a turn.
+          if (isWanted) await new Promise((resolve) => setImmediate(resolve))
         }
-        busy = false
+        isBusy = false
       }
 
-      const handle = async (message: { subject: string; data: Uint8Array }): Promise<boolean> => {
-        const { subject } = message
-        const decoded = decode(schema, message.data)
-        if (!decoded.ok) {
-          onProblem({ subject, kind: 'invalid', error: decoded.error })
-          return true
-        }
-        try {
-          await handler(decoded.value)
-          return true
-        } catch (error) {
-          onProblem({ subject, kind: 'handler_failed', error })
-          return false
-        }
+      const wake = (): void => {
+        isWanted = true
+        void drain()
       }
-
-      consumer.wake = () => void drain()
-      consumer.wake()
       const stop = (): void => {
-        stopped = true
+        isStopped = true
+        stream.wakes.delete(wake)
+        stops.delete(stop)
       }
       stops.add(stop)
+      stream.wakes.add(wake)
+      wake()
       return stop
     },
 

@@ -72,7 +72,7 @@ const natsBus = (link: Link, inboxPrefix: string): Bus => {
     records: async <T>(kind: RecordKind<T>): Promise<Records<T>> =>
       createNatsRecords(link, kind, await openBucket(link, kind.bucket)),
     store: async ({ subject }, message, { id }) => streams.store(subject, seal(message), id),
-    consume: streams.consume,
+    follow: async (reader) => streams.follow(reader),
     flush: () => flush(connection),
     close: () => link.close(),
   }

@@ -18,6 +18,7 @@ export const needed: Record<Role, Permissions> = {
       channels.cancel('p').subject,
       channels.gatewayStatus('p').subject,
       channels.replay('n').subject,
+      channels.usage('acme').subject,
       `${tenantInboxPrefix('acme')}.x`,
     ],
     subscribe: [
@@ -50,7 +51,6 @@ export const needed: Record<Role, Permissions> = {
     publish: [
       channels.nodeEvents('p').subject,
       channels.tokens('g').subject,
-      channels.usage('acme').subject,
       `${inboxPrefix('router')}.x`,
     ],
     subscribe: [

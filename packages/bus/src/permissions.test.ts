@@ -139,28 +139,36 @@ describe('the programs together', () => {
     await Promise.all([router.close(), gateway.close()])
   })
 
-  it('carry usage from a node to the control plane', async () => {
-    const node = await connectRole('gpu-node')
+  it('carry usage from a gateway to the control plane, and from nobody else', async () => {
+    const gateway = await connectRole('gateway')
     const usage: UsageEvent = {
       requestId: 'r',
       tenant: 'acme',
       adapterDigest: null,
       pool: 'default',
-      nodeId: 'n1',
+      gatewayId: 'gw',
       timeMs: 0,
       promptTokens: 1,
-      fromIndex: 0,
-      toIndex: 1,
+      completionTokens: 1,
+      final: true,
     }
-    await node.store(channels.usage('acme'), usage, { id: 'r:0' })
+    await gateway.store(channels.usage('acme'), usage, { id: 'r:1' })
+    const node = await connectRole('gpu-node')
+    const forged = node.store(channels.usage('acme'), usage, { id: 'forged' })
+    await expect(forged).rejects.toMatchObject({ code: 'forbidden' })
     const controlPlane = await connectRole('control-plane')
     const seen = collect<UsageEvent>()
     const { schema } = channels.usage('acme')
-    await controlPlane.consume({ stream: usageStream, durable: 'meter', schema }, async (event) =>
-      seen.push(event),
-    )
+    await controlPlane.follow({
+      stream: usageStream,
+      schema,
+      position: async () => null,
+      handle: async (messages) => {
+        for (const { value } of messages) seen.push(value)
+      },
+    })
     expect(await seen.take(1)).toEqual([usage])
-    await Promise.all([node.close(), controlPlane.close()])
+    await Promise.all([gateway.close(), node.close(), controlPlane.close()])
   })
 
   it('ask and answer each other', async () => {

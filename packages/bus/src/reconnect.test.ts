@@ -1,6 +1,7 @@
 import { channels, type UsageEvent, usageStream } from '@punica/schema'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import type { StreamPosition } from './bus.ts'
 import { connectBus } from './nats-bus.ts'
 import { connectNats } from './nats-connection.ts'
 import { collect, startNatsServer } from './testing.ts'
@@ -14,11 +15,11 @@ const usage = (requestId: string): UsageEvent => ({
   tenant: 'acme',
   adapterDigest: null,
   pool: 'default',
-  nodeId: 'n1',
+  gatewayId: 'gw',
   timeMs: 0,
   promptTokens: 1,
-  fromIndex: 0,
-  toIndex: 1,
+  completionTokens: 1,
+  final: true,
 })
 
 describe('connectBus when the server goes away', () => {
@@ -31,8 +32,16 @@ describe('connectBus when the server goes away', () => {
     const used = collect<string>()
     await records.put('a', { text: '1' })
     await records.watch(({ key, value }) => updates.push(`${key}=${value?.text}`))
-    const options = { stream: usageStream, durable: 'meter', schema: channels.usage('acme').schema }
-    await bus.consume(options, async ({ requestId }) => used.push(requestId))
+    let at: StreamPosition | null = null
+    await bus.follow({
+      stream: usageStream,
+      schema: channels.usage('acme').schema,
+      position: async () => at,
+      handle: async (messages, position) => {
+        at = position
+        for (const { value } of messages) used.push(value.requestId)
+      },
+    })
     bus.serve(ping, ({ text }) => ({ text }))
     await bus.store(channels.usage('acme'), usage('r1'), { id: 'r1' })
     await used.take(1)
@@ -48,6 +57,31 @@ describe('connectBus when the server goes away', () => {
     await other.store(channels.usage('acme'), usage('r2'), { id: 'r2' })
     expect(await used.take(2)).toEqual(['r1', 'r2'])
     await Promise.all([bus.close(), other.close()])
+  }, 30_000)
+
+  it('follows a stream that was made anew from its beginning', async () => {
+    await using server = await startNatsServer()
+    const bus = await connectBus({ url: server.url })
+    const admin = await connectNats({ url: server.url })
+    const used = collect<string>()
+    let at: StreamPosition | null = null
+    await bus.follow({
+      stream: usageStream,
+      schema: channels.usage('acme').schema,
+      position: async () => at,
+      handle: async (messages, position) => {
+        at = position
+        for (const { value } of messages) used.push(`${position.seq} ${value.requestId}`)
+      },
+    })
+    await bus.store(channels.usage('acme'), usage('r1'), { id: 'r1' })
+    await used.take(1)
+    await (await admin.jetstreamManager()).streams.delete(usageStream)
+    const store = () => bus.store(channels.usage('acme'), usage('r2'), { id: 'r2' })
+    // A bus that knew the stream notices at its first try that it is gone.
+    await store().catch(store)
+    expect(await used.take(2)).toEqual(['1 r1', '1 r2'])
+    await Promise.all([bus.close(), admin.close()])
   }, 30_000)
 
   it('tells a watcher what changed with the store when the bucket was made anew', async () => {

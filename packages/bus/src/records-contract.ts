@@ -1,7 +1,7 @@
 import { AppError, type Channel, type RecordKind } from '@punica/schema'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Bus, Problem, RecordUpdate } from './bus.ts'
+import type { Bus, Problem, RecordUpdate, StreamPosition, StreamReader } from './bus.ts'
 import { collect } from './testing.ts'
 
 const Note = z.strictObject({ text: z.string() })
@@ -12,6 +12,22 @@ const usageNotes = (tenant: string): Channel<Note> => ({
   schema: Note,
 })
 const noteRecords: RecordKind<Note> = { bucket: 'punica_catalog', prefix: 'note', schema: Note }
+
+/** Keeps its position in memory. */
+const createReader = (start: StreamPosition | null = null) => {
+  const got = collect<string>()
+  let at = start
+  const reader: StreamReader<Note> = {
+    stream: 'PUNICA_USAGE',
+    schema: Note,
+    position: async () => at,
+    handle: async (messages, position) => {
+      at = position
+      for (const { subject, value } of messages) got.push(`${subject} ${value.text}`)
+    },
+  }
+  return { ...reader, got, at: () => at }
+}
 
 type Problems = ReturnType<typeof collect<Problem>>
 
@@ -103,24 +119,46 @@ export const recordsContract = (bus: () => Bus, problems: Problems): void => {
   })
 
   describe('streams', () => {
-    it('stores once by id and delivers until acknowledged', async () => {
+    it('stores once by id, and goes on where its reader is', async () => {
       await bus().store(usageNotes('t'), { text: '1' }, { id: 'one' })
       await bus().store(usageNotes('t'), { text: 'again' }, { id: 'one' })
       await bus().store(usageNotes('u'), { text: '2' }, { id: 'two' })
-      const got = collect<string>()
-      let failures = 1
-      const options = { stream: 'PUNICA_USAGE', durable: 'reader', schema: Note }
-      const stop = await bus().consume(options, async ({ text }) => {
-        if (text === '2' && failures-- > 0) throw new Error('not now')
-        got.push(text)
-      })
-      expect(await got.take(2)).toEqual(['1', '2'])
+      const reader = createReader()
+      const stop = await bus().follow(reader)
+      expect(await reader.got.take(2)).toEqual(['punica.usage.t 1', 'punica.usage.u 2'])
       stop()
-      const another = collect<string>()
-      await bus().consume({ ...options, durable: 'another' }, async ({ text }) =>
-        another.push(text),
-      )
-      expect(await another.take(2)).toEqual(['1', '2'])
+      await bus().store(usageNotes('t'), { text: '3' }, { id: 'three' })
+      const another = createReader(reader.at())
+      await bus().follow(another)
+      await bus().store(usageNotes('t'), { text: '4' }, { id: 'four' })
+      expect(await another.got.take(2)).toEqual(['punica.usage.t 3', 'punica.usage.t 4'])
+      expect(another.at()?.seq).toBe((reader.at()?.seq ?? 0) + 2)
+    })
+
+    it('begins anew at the position after a rejection, and passes over what does not parse', async () => {
+      problems.items.length = 0
+      const loose = { ...usageNotes('t'), schema: z.unknown() }
+      const reader = createReader()
+      let numFailures = 1
+      const before = await bus().follow(reader)
+      await bus().store(usageNotes('t'), { text: 'last' }, { id: 'last' })
+      while (!reader.got.items.at(-1)?.endsWith('last')) {
+        await reader.got.take(reader.got.items.length + 1)
+      }
+      before()
+      const next = createReader(reader.at())
+      await bus().follow({
+        ...next,
+        handle: async (...batch) => {
+          if (numFailures-- > 0) throw new Error('not now')
+          await next.handle(...batch)
+        },
+      })
+      await bus().store(loose, { wrong: true }, { id: 'wrong' })
+      await bus().store(usageNotes('t'), { text: 'right' }, { id: 'right' })
+      expect(await next.got.take(1)).toEqual(['punica.usage.t right'])
+      expect(problems.items.map(({ kind }) => kind)).toContain('handler_failed')
+      expect(problems.items.map(({ kind }) => kind)).toContain('invalid')
     })
 
     it('refuses what no stream keeps', async () => {

@@ -72,6 +72,6 @@ export const gatewayEvents = (gatewayId: string): Channel<m.GatewayEvent> =>
 export const decisions = (pool: string): Channel<m.Decision> =>
   channel(`punica.pool.${pool}.decisions`, m.Decision)
 
-/** gpu-node -> JetStream stream PUNICA_USAGE -> control plane */
+/** gateway -> JetStream stream PUNICA_USAGE -> control plane */
 export const usage = (tenant: string): Channel<m.UsageEvent> =>
   channel(`punica.usage.${tenant}`, m.UsageEvent)

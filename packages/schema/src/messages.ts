@@ -244,18 +244,23 @@ export const Decision = z.strictObject({
 })
 export type Decision = z.infer<typeof Decision>
 
-/** Tokens to be paid for; the message id makes a repeated publication harmless. */
+/**
+ * What a call has to be paid for so far. Events of a call are cumulative: the largest says it all,
+ * so that one that comes twice, late or not at all does no harm.
+ */
 export const UsageEvent = z.strictObject({
+  /** Of the call: its choices are one account, as in the `usage` of its answer. */
   requestId: RequestId,
   tenant: Slug,
   /** null: the base model alone. */
   adapterDigest: Digest.nullable(),
   pool: Slug,
-  nodeId: Slug,
+  gatewayId: Slug,
   timeMs: TimeMs,
   promptTokens: Count,
-  /** Generated tokens [fromIndex, toIndex). */
-  fromIndex: Count,
-  toIndex: Count,
+  /** Handed to the client, over all choices. */
+  completionTokens: Count,
+  /** The call has ended: there will be no more. */
+  final: z.boolean(),
 })
 export type UsageEvent = z.infer<typeof UsageEvent>

@@ -47,10 +47,11 @@ const writeObjects = [
   `$JS.API.STREAM.PURGE.${objectStream}`,
   `$O.${objectBucket}.>`,
 ]
-const consumeUsage = [
-  ...readStream(usageStream),
-  `$JS.API.CONSUMER.MSG.NEXT.${usageStream}.>`,
-  `$JS.ACK.${usageStream}.>`,
+const followUsage = [...readStream(usageStream), `$JS.API.CONSUMER.MSG.NEXT.${usageStream}.>`]
+const writeUsage = [
+  `$JS.API.STREAM.INFO.${usageStream}`,
+  `$JS.API.STREAM.CREATE.${usageStream}`,
+  'punica.usage.>',
 ]
 
 /** Each user reads replies below a prefix of its own, never `_INBOX.>`. */
@@ -67,7 +68,7 @@ export const rolePermissions = (role: Role): Permissions => {
   switch (role) {
     case 'control-plane':
       return {
-        publish: [...writeCatalog, ...writeObjects, ...consumeUsage, 'punica.pool.*.admin'],
+        publish: [...writeCatalog, ...writeObjects, ...followUsage, 'punica.pool.*.admin'],
         subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions'],
       }
     case 'gateway':
@@ -78,6 +79,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.pool.*.cancel',
           'punica.pool.*.gateways',
           'punica.node.*.replay',
+          ...writeUsage,
           anyInbox,
         ],
         subscribe: [inbox, 'punica.v1.>', 'punica.gateway.>', 'punica.pool.*.leader'],
@@ -98,15 +100,7 @@ export const rolePermissions = (role: Role): Permissions => {
       }
     case 'gpu-node':
       return {
-        publish: [
-          ...readObjects,
-          `$JS.API.STREAM.INFO.${usageStream}`,
-          `$JS.API.STREAM.CREATE.${usageStream}`,
-          'punica.pool.*.nodes',
-          'punica.gateway.*.tokens',
-          'punica.usage.>',
-          anyInbox,
-        ],
+        publish: [...readObjects, 'punica.pool.*.nodes', 'punica.gateway.*.tokens', anyInbox],
         subscribe: [inbox, 'punica.node.>', 'punica.pool.*.leader'],
       }
     case 'operator':

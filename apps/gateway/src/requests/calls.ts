@@ -9,6 +9,7 @@ import {
 import type { Tokenizer } from '@punica/tokenizer'
 import type { Plan } from '../prompts/plan.ts'
 import { seedOfChoice } from '../prompts/sampling.ts'
+import type { Meter } from '../usage/meter.ts'
 import { createAnswerText, type Piece } from './answer-text.ts'
 import type { Origin } from './sequence.ts'
 import type { SequenceNews, Sequences } from './sequences.ts'
@@ -43,6 +44,7 @@ export type Calls = {
 export type CallsDeps = {
   sequences: Pick<Sequences, 'start' | 'numRunning'>
   tokenizer: Pick<Tokenizer, 'createDetokenizer' | 'eosTokenIds'>
+  meter: Pick<Meter, 'open'>
   gatewayId: string
   maxInFlight: number
   timeoutMs: number
@@ -93,7 +95,7 @@ const stopping = (): AppError =>
 
 /** Sequences have ids of their own, from which the call's follows. */
 const startCall = (
-  { sequences, tokenizer, gatewayId, timeoutMs, clock }: CallsDeps,
+  { sequences, tokenizer, meter, gatewayId, timeoutMs, clock }: CallsDeps,
   plan: Plan,
   listener: (event: CallEvent) => void,
   onEnd: () => void,
@@ -101,13 +103,14 @@ const startCall = (
   const arrivalMs = clock()
   let numAccepted = 0
   let numFinished = 0
-  let numGenerated = 0
   let isEnded = false
+  const account = openAccount(meter, plan)
 
   const end = (): void => {
     isEnded = true
     clearTimeout(deadline)
     for (const choice of choices) choice.cancel()
+    account.close()
     onEnd()
   }
   const call: Call = {
@@ -128,14 +131,15 @@ const startCall = (
         if (++numAccepted === plan.numChoices) listener(news)
         break
       case 'delta':
+        account.deliver(choice, news.numTokens)
         listener({ ...news, choice })
         break
       case 'finished':
-        numGenerated += news.numTokens
+        account.deliver(choice, news.numTokens)
         listener({ type: 'finished', choice, reason: news.reason, from: news.from })
         if (++numFinished < plan.numChoices) break
         end()
-        listener({ type: 'done', usage: toUsage(plan.promptTokens.length, numGenerated) })
+        listener({ type: 'done', usage: toUsage(plan.promptTokens.length, account.numDelivered()) })
         break
       case 'failed':
         end()
@@ -161,6 +165,30 @@ const startCall = (
     }),
   )
   return call
+}
+
+/** The usage of all choices together; each says how many tokens it has by now. */
+const openAccount = (
+  meter: CallsDeps['meter'],
+  { requestId, tenant, adapter, promptTokens }: Plan,
+) => {
+  const adapterDigest = adapter?.digest ?? null
+  const account = meter.open({
+    requestId,
+    tenant,
+    adapterDigest,
+    promptTokens: promptTokens.length,
+  })
+  const byChoice: number[] = []
+  const numDelivered = (): number => byChoice.reduce((sum, numTokens) => sum + numTokens, 0)
+  return {
+    numDelivered,
+    deliver: (choice: number, numTokens: number): void => {
+      byChoice[choice] = numTokens
+      account.deliver(numDelivered())
+    },
+    close: account.close,
+  }
 }
 
 const toTask = (

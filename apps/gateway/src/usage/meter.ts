@@ -1,0 +1,77 @@
+import type { UsageEvent } from '@punica/schema'
+
+/** What calls have to be paid for. A call that delivers nothing costs nothing, not even its prompt. */
+export type Meter = {
+  open(call: MeteredCall): Account
+  /** Reports what calls under way have delivered since they were reported last, now and then. */
+  tick(nowMs: number): void
+}
+
+type MeteredCall = Pick<UsageEvent, 'requestId' | 'tenant' | 'adapterDigest' | 'promptTokens'>
+
+/** Of one call, over all its choices. */
+type Account = {
+  /** The client has been handed so many tokens by now, perhaps 0 of an answer without any. */
+  deliver(completionTokens: number): void
+  close(): void
+}
+
+type Deps = {
+  pool: string
+  gatewayId: string
+  clock: () => number
+  record: (event: UsageEvent) => void
+}
+
+/** As much of a call as is lost with this process when that is killed. */
+const reportIntervalMs = 10_000
+
+type Open = {
+  call: MeteredCall
+  /** null: nothing yet. */
+  completionTokens: number | null
+  reported: number | null
+  reportedMs: number
+}
+
+/**
+ * Keeps the account of each call. The gateway does so because it alone knows what a client was sent:
+ * a node may have made more than was wanted, or be gone with what it made.
+ */
+export const createMeter = ({ pool, gatewayId, clock, record }: Deps): Meter => {
+  const calls = new Set<Open>()
+
+  const report = (open: Open, nowMs: number, final: boolean): void => {
+    const { call, completionTokens } = open
+    if (completionTokens === null) return
+    record({ ...call, completionTokens, pool, gatewayId, timeMs: nowMs, final })
+    open.reported = completionTokens
+    open.reportedMs = nowMs
+  }
+
+  return {
+    open: (call) => {
+      const open: Open = {
+        call,
+        completionTokens: null,
+        reported: null,
+        reportedMs: clock(),
+      }
+      calls.add(open)
+      return {
+        deliver: (completionTokens) => {
+          open.completionTokens = completionTokens
+        },
+        close: () => {
+          if (calls.delete(open)) report(open, clock(), true)
+        },
+      }
+    },
+    tick: (nowMs) => {
+      for (const open of calls) {
+        const isDue = nowMs - open.reportedMs >= reportIntervalMs
+        if (isDue && open.completionTokens !== open.reported) report(open, nowMs, false)
+      }
+    },
+  }
+}
