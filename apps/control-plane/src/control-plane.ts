@@ -10,6 +10,8 @@ import { keepHouse } from './housekeeping.ts'
 import { seedOperatorKey } from './keys/seed-operator-key.ts'
 import { createInventory } from './nodes/inventory.ts'
 import { watchNodes } from './nodes/watch-nodes.ts'
+import { createPlayground } from './playground/playground.ts'
+import type { ConnectTenant } from './playground/tenant-client.ts'
 import { createGate } from './server/gate.ts'
 import { serve } from './server/server.ts'
 import { countUsage, usagePosition } from './usage/count-usage.ts'
@@ -18,6 +20,8 @@ export type ControlPlaneOptions = {
   db: Database
   bus: Bus
   store: ObjectStore
+  /** How the playground reaches the gateways. */
+  connectTenant: ConnectTenant
   log: Logger
   host: string
   /** 0 picks a free one. */
@@ -85,6 +89,7 @@ const start = async (
       nodeWatch,
       uploads: createGate(maxUploads, 'uploads'),
       inspections: createGate(maxInspections, 'checks of adapters'),
+      playground: createPlayground(options.connectTenant),
       settings: {
         publicUrl: () => options.publicUrl ?? url,
         natsAccountSeed: options.natsAccountSeed ?? null,

@@ -6,6 +6,7 @@ import { Config } from './config.ts'
 import { startControlPlane } from './control-plane.ts'
 import { openDatabase } from './db/database.ts'
 import { migrate } from './db/migrate.ts'
+import { tenantClients } from './playground/tenant-client.ts'
 import { untilAborted } from './until-aborted.ts'
 
 await run('control-plane', Config, async ({ config, log, signal, ready }) => {
@@ -22,7 +23,9 @@ await run('control-plane', Config, async ({ config, log, signal, ready }) => {
     // Uploads have ended by then; a drain would wait for a server that is away, maybe for ever.
     closers.add(() => uploads.close())
     const store = await natsObjectStore(uploads)
-    const controlPlane = await startControlPlane({ ...config, db, bus, store, log })
+    const { natsUrl, natsCreds, natsAccountSeed: accountSeed = null } = config
+    const connectTenant = tenantClients({ natsUrl, natsCreds, accountSeed, log })
+    const controlPlane = await startControlPlane({ ...config, db, bus, store, connectTenant, log })
     closers.add(() => controlPlane.close())
     ready({ port: controlPlane.port, url: controlPlane.url })
     await untilAborted(signal)

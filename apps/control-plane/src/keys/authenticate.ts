@@ -3,6 +3,10 @@ import type { Database } from '../db/database.ts'
 import type { Actor } from './actor.ts'
 import { isSameHash, parseKey } from './api-key.ts'
 
+/** The key in an Authorization header, whether it holds or not; null where there is none. */
+export const keyOf = (header: string | undefined): string | null =>
+  /^Bearer +(\S+)$/i.exec(header ?? '')?.[1] ?? null
+
 /** Compared with where no key was found, so that the answer takes as long. */
 const noHash = '0'.repeat(64)
 
@@ -11,8 +15,8 @@ const noHash = '0'.repeat(64)
  * absent, malformed, unknown, revoked or expired, and `forbidden` for one of a suspended tenant.
  */
 export const authenticate = async (db: Database, header: string | undefined): Promise<Actor> => {
-  const text = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1]
-  if (text === undefined) {
+  const text = keyOf(header)
+  if (text === null) {
     throw new AppError('unauthenticated', 'Send an API key: Authorization: Bearer pk_...')
   }
   const identity = parseKey(text)

@@ -18,7 +18,7 @@ export const nodeQueries: Pick<QueryResolvers, 'nodes' | 'pools'> = {
   },
 }
 
-export const nodeSubscriptions: SubscriptionResolvers = {
+export const nodeSubscriptions: Pick<SubscriptionResolvers, 'nodesChanged'> = {
   nodesChanged: {
     subscribe: (_, { pool }, { actor, inventory, nodeWatch }) => {
       requireOperator(actor)

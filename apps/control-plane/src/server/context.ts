@@ -5,6 +5,7 @@ import type { Database } from '../db/database.ts'
 import type { Actor } from '../keys/actor.ts'
 import type { Inventory } from '../nodes/inventory.ts'
 import type { NodeWatch } from '../nodes/watch-nodes.ts'
+import type { Playground } from '../playground/playground.ts'
 import type { Gate } from './gate.ts'
 import type { Loaders } from './loaders.ts'
 
@@ -24,9 +25,15 @@ export type Deps = {
   nodeWatch: Pick<NodeWatch, 'onChange'>
   uploads: Gate
   inspections: Gate
+  playground: Playground
   settings: Settings
   log: Logger
 }
 
 /** What the resolvers of one operation are handed. */
-export type Context = Deps & { actor: Actor; loaders: Loaders }
+export type Context = Deps & {
+  actor: Actor
+  /** The whole key of the actor, for requests that are made in its name. */
+  secret: string
+  loaders: Loaders
+}

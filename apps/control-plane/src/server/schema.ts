@@ -7,6 +7,7 @@ import { BaseModel, catalogQueries } from '../catalog/resolvers.ts'
 import type { Resolvers } from '../generated/graphql.ts'
 import { keyMutations, keyQueries } from '../keys/resolvers.ts'
 import { GpuNode, nodeQueries, nodeSubscriptions, Pool } from '../nodes/resolvers.ts'
+import { playgroundSubscriptions } from '../playground/resolvers.ts'
 import { Tenant, tenantMutations, tenantQueries } from '../tenants/resolvers.ts'
 import { DateTime, Long } from './scalars.ts'
 
@@ -15,7 +16,7 @@ const resolvers: Resolvers = {
   Long,
   Query: { ...keyQueries, ...tenantQueries, ...catalogQueries, ...adapterQueries, ...nodeQueries },
   Mutation: { ...tenantMutations, ...keyMutations, ...adapterMutations },
-  Subscription: nodeSubscriptions,
+  Subscription: { ...nodeSubscriptions, ...playgroundSubscriptions },
   Tenant,
   BaseModel,
   Adapter,

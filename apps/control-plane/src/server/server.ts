@@ -3,7 +3,7 @@ import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHt
 import { expressMiddleware } from '@as-integrations/express5'
 import { AppError, errors } from '@punica/schema'
 import express, { type RequestHandler } from 'express'
-import { authenticate } from '../keys/authenticate.ts'
+import { authenticate, keyOf } from '../keys/authenticate.ts'
 import { serveConsole } from './console.ts'
 import type { Context, Deps } from './context.ts'
 import { toRequestError } from './errors.ts'
@@ -78,7 +78,7 @@ const giveUpStalled: RequestHandler = (request, _response, next) => {
 const toContext = async (deps: Deps, authorization: string | undefined): Promise<Context> => {
   try {
     const actor = await authenticate(deps.db, authorization)
-    return { ...deps, actor, loaders: createLoaders(deps.db) }
+    return { ...deps, actor, secret: keyOf(authorization) ?? '', loaders: createLoaders(deps.db) }
   } catch (cause) {
     throw cause instanceof AppError ? toRequestError(cause, errors[cause.code].httpStatus) : cause
   }

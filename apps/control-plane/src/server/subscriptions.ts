@@ -13,7 +13,7 @@ import type { SubscribePayload } from 'graphql-ws'
 import { useServer } from 'graphql-ws/use/ws'
 import { WebSocketServer } from 'ws'
 import type { Actor } from '../keys/actor.ts'
-import { authenticate } from '../keys/authenticate.ts'
+import { authenticate, keyOf } from '../keys/authenticate.ts'
 import type { Context, Deps } from './context.ts'
 import { costLimit } from './cost-limit.ts'
 import { createErrorFormatter } from './errors.ts'
@@ -45,29 +45,38 @@ export const serveSubscriptions = ({ server, schema, deps }: Options) => {
   const formatAll = (errors: readonly GraphQLError[]) =>
     errors.map((error) => format(error.toJSON(), error))
 
-  return useServer<Record<string, unknown>, { actor: Actor }>(
+  return useServer<Record<string, unknown>, { actor: Actor; secret: string }>(
     {
       connectionInitWaitTimeout: 5_000,
       onConnect: async ({ connectionParams, extra }) => {
         const given = connectionParams?.authorization ?? extra.request.headers.authorization
+        const header = typeof given === 'string' ? given : undefined
         try {
-          extra.actor = await authenticate(deps.db, typeof given === 'string' ? given : undefined)
+          extra.actor = await authenticate(deps.db, header)
+          extra.secret = keyOf(header) ?? ''
           return true
         } catch (cause) {
           if (!(cause instanceof AppError)) deps.log.error({ err: cause }, 'connection failed')
           return false
         }
       },
-      onSubscribe: ({ extra: { actor }, subscriptions }, _id, payload) => {
+      onSubscribe: ({ extra: { actor, secret }, subscriptions }, _id, payload) => {
         try {
-          if (actor === undefined) throw new AppError('unauthenticated', 'The socket has no key')
+          if (actor === undefined || secret === undefined) {
+            throw new AppError('unauthenticated', 'The socket has no key')
+          }
           if (Object.keys(subscriptions).length > maxOperations) {
             throw new AppError(
               'overloaded',
               `One socket has at most ${maxOperations} subscriptions`,
             )
           }
-          return prepare(schema, payload, { ...deps, actor, loaders: createLoaders(deps.db) })
+          return prepare(schema, payload, {
+            ...deps,
+            actor,
+            secret,
+            loaders: createLoaders(deps.db),
+          })
         } catch (cause) {
           const originalError = cause instanceof Error ? cause : new Error(String(cause))
           return [new GraphQLError(originalError.message, { originalError })]

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { type Bus, memoryBus } from '@punica/bus'
+import { createClient } from '@punica/client'
 import { memoryObjectStore, type ObjectStore } from '@punica/object-store'
 import { pino } from '@punica/service'
 import { z } from 'zod'
@@ -65,6 +66,10 @@ export const startHarness = async (options: HarnessOptions = {}): Promise<Harnes
     db,
     bus,
     store,
+    connectTenant: async (tenant, apiKey) => ({
+      ...createClient({ bus, tenant, apiKey }),
+      close: async () => {},
+    }),
     log: pino({ level: 'silent' }),
     host: '127.0.0.1',
     port: 0,
