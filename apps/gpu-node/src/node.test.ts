@@ -81,11 +81,13 @@ const start = async ({ numSlots = 64 } = {}) => {
       ready: () => resolve(),
     })
   })
+  // A test that expects the node to fail awaits it itself.
+  serving.catch(() => {})
   const stop = async (): Promise<void> => {
     controller.abort()
     await bus.flush()
     fake.step()
-    await serving
+    await Promise.allSettled([serving])
   }
   stops.push(stop)
 
@@ -320,8 +322,8 @@ test('a failed step ends its requests as internal, and the node goes on', async 
   expect((await status(({ counters }) => counters.steps === 4)).state).toBe('ready')
 })
 
-test('an engine that fails again and again makes the node failed, and its requests move', async () => {
-  const { assign, failStep, hooks, end, status } = await start()
+test('an engine that fails again and again ends the node, and its requests move', async () => {
+  const { assign, failStep, hooks, end, status, serving } = await start()
   hooks.load = () => new Promise(() => {})
   await assign(task('waits', { adapter: adapterA }))
   for (let i = 0; i < 3; i++) failStep('device lost')
@@ -330,17 +332,32 @@ test('an engine that fails again and again makes the node failed, and its reques
     reason: 'device lost',
     requests: [],
   })
-  expect(await assign(task('r2'))).toMatchObject({ error: { code: 'unavailable' } })
+  await expect(serving()).rejects.toThrow('The engine has failed: device lost')
 })
 
-test('an engine that no longer answers makes the node failed', async () => {
-  const { assign, engine, end, status } = await start()
+test('a lost device ends the node at once; tokens come first, and its requests move', async () => {
+  const { assign, step, failStep, end, status, serving, batches } = await start()
+  await assign(task('r1'))
+  step()
+  failStep('CUDA error 700 in rope.cu', { deviceLost: true })
+  expect(await end('r1')).toMatchObject({ reason: 'evicted', numTokens: 1 })
+  expect(batches.seen.flatMap(({ tokens }) => tokens)).toHaveLength(1)
+  expect(await status(({ state }) => state === 'failed')).toMatchObject({
+    reason: 'CUDA error 700 in rope.cu',
+    requests: [],
+  })
+  await expect(serving()).rejects.toThrow('CUDA error 700 in rope.cu')
+})
+
+test('an engine that no longer answers ends the node', async () => {
+  const { assign, engine, end, status, serving } = await start()
   await assign(task('r1'))
   await engine.close()
   expect(await end('r1')).toMatchObject({ reason: 'evicted' })
   expect(await status(({ state }) => state === 'failed')).toMatchObject({
     reason: expect.stringContaining('does not answer'),
   })
+  await expect(serving()).rejects.toThrow('does not answer')
 })
 
 test('a stop evicts everything, says so, and then leaves', async () => {

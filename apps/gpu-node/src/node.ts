@@ -45,7 +45,10 @@ const maxFailedSteps = 3
 /** How long a stop waits for the engine to let go of its requests. */
 const drainMs = 5_000
 
-/** Connects one engine to the bus until told to stop; then its requests go back to their gateways. */
+/**
+ * Connects one engine to the bus until told to stop; then its requests go back to their gateways.
+ * Rejects when the engine has failed, which the router and the gateways have been told by then.
+ */
 export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<void> => {
   const { bus, engine, config, log, ready } = deps
   const { nodeId, pool } = config
@@ -63,7 +66,12 @@ export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<vo
     node.report()
     log.info({ nodeId, pool, engine: engine.description }, 'node started')
     ready({ nodeId, pool, description: engine.description })
-    await aborted(signal)
+    await Promise.race([aborted(signal), node.failed])
+    if (node.failure() !== null) {
+      // Its requests are on their way to other nodes; whoever started the process starts a new one.
+      await bus.flush()
+      throw new Error(`The engine has failed: ${node.failure()}`)
+    }
     await node.drain()
     bus.publish(channels.nodeEvents(pool), { type: 'leaving', nodeId })
     await bus.flush()
@@ -84,6 +92,10 @@ const createNode = (deps: NodeDeps) => {
   const report = (): void => reportStatus(deps, parts, fail)
   const reporter = createReporter(report, statusIntervalMs)
   let idle = (): void => {}
+  let onFailed = (): void => {}
+  const failed = new Promise<void>((resolve) => {
+    onFailed = resolve
+  })
   let numFailedSteps = 0
 
   function fail(reason: string): void {
@@ -93,6 +105,7 @@ const createNode = (deps: NodeDeps) => {
     log.error({ reason }, 'engine failed')
     requests.abandonAll()
     report()
+    onFailed()
   }
 
   function onEnd(end: End): void {
@@ -124,6 +137,12 @@ const createNode = (deps: NodeDeps) => {
     onStep: (step: StepReport): void => {
       counters.observe(step)
       metrics.observeStep(step)
+      if (step.deviceLost) {
+        // The requests have no fault: they end as evicted, and go on elsewhere.
+        requests.onStep({ ...step, ends: step.ends.filter(({ reason }) => reason !== 'error') })
+        fail(step.error ?? 'the device is lost')
+        return
+      }
       requests.onStep(step)
       if (step.error === null) numFailedSteps = 0
       else {
@@ -141,6 +160,9 @@ const createNode = (deps: NodeDeps) => {
       reporter.stop()
     },
     stop: reporter.stop,
+    /** Resolves when the engine has failed; then there is a `failure()`. */
+    failed,
+    failure: (): string | null => (health.state === 'failed' ? health.reason : null),
   }
 }
 

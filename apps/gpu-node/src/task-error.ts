@@ -9,6 +9,7 @@ const codes: Record<EngineErrorCode, ErrorCode> = {
   adapter_memory_full: 'overloaded',
   queue_full: 'overloaded',
   closed: 'unavailable',
+  device_lost: 'unavailable',
   backend_unavailable: 'unavailable',
   out_of_memory: 'unavailable',
   // These would be mistakes of this program, and are not for the client to read.

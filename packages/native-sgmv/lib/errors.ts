@@ -11,6 +11,7 @@ export const engineErrorCodes = [
   'invalid_request',
   'request_too_large',
   'queue_full',
+  'device_lost',
   'closed',
 ] as const
 

@@ -99,6 +99,8 @@ export type StepReport = {
     byPressure: boolean
   }[]
   error: string | null
+  /** The device can run no further step; every request has ended and the engine takes no more. */
+  deviceLost: boolean
 }
 
 export type AdapterState = {
@@ -159,7 +161,10 @@ export type Engine = {
    * a request that has the pool to itself could not run otherwise.
    */
   pinAdapter(adapter: AdapterHandle, pinned: boolean): void
-  /** Throws EngineError: unknown_adapter, duplicate_request, invalid_request, queue_full, request_too_large. */
+  /**
+   * Throws EngineError: unknown_adapter, duplicate_request, invalid_request, queue_full,
+   * request_too_large, device_lost.
+   */
   submit(request: EngineRequest): void
   cancel(request: number): void
   evict(request: number): void

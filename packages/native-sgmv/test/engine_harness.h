@@ -34,6 +34,7 @@ class Harness {
 
   FakeDevice device;
   std::string errors;
+  bool device_lost = false;
   int num_prefill_tokens = 0;
 
   Engine& engine() { return *engine_; }
@@ -63,6 +64,7 @@ class Harness {
       ++outcome.num_ends;
     }
     errors += report.error;
+    device_lost = device_lost || report.device_lost;
     num_prefill_tokens += report.num_prefill_tokens;
     changed_.notify_all();
   }

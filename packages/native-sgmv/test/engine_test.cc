@@ -101,6 +101,23 @@ void a_failed_step_ends_its_requests_alone() {
   CHECK(harness.wait_for(1).tokens == expected_tokens({1}, 4, 2));
 }
 
+void a_lost_device_ends_every_request_and_takes_no_more() {
+  Harness harness(options_of(32));
+  const AdapterHandle adapter = harness.load(2);
+  harness.device.copies_finish = false;
+  harness.engine().submit(request_of(1, {1}, 4, adapter));
+  harness.engine().submit(request_of(2, {1}, 4, adapter));
+  harness.device.lost = true;
+  harness.engine().submit(request_of(3, {kPoison}, 4));
+  for (const RequestId id : {1, 2, 3}) {
+    CHECK(harness.wait_for(id).reason == FinishReason::kError);
+  }
+  CHECK(harness.device_lost && harness.errors == "poison");
+  CHECK(code_of([&] { harness.engine().submit(request_of(4, {1}, 4)); }) == "device_lost");
+  const EngineStats stats = harness.engine().stats();
+  CHECK(stats.num_running == 0 && stats.num_waiting == 0);
+}
+
 void a_failed_copy_ends_its_request_alone() {
   Harness harness(options_of(32));
   const AdapterHandle adapter = harness.load(2);
@@ -248,6 +265,7 @@ int main() {
   a_continuation_goes_on_where_it_was();
   without_pages_the_newest_is_evicted_and_continues_the_same();
   a_failed_step_ends_its_requests_alone();
+  a_lost_device_ends_every_request_and_takes_no_more();
   a_failed_copy_ends_its_request_alone();
   others_run_while_an_adapter_is_copied();
   unload_waits_for_the_last_request();

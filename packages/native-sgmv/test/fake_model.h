@@ -24,6 +24,7 @@ struct FakeDevice {
   std::vector<std::pair<int32_t, int32_t>> slots;  // [num_slots * page size]: {token, adapter}
   std::atomic<bool> copies_finish{true};
   std::atomic<bool> copies_fail{false};
+  std::atomic<bool> lost{false};  // kPoison fails the step either way
   std::atomic<int> max_rows{0};
 };
 
@@ -47,6 +48,8 @@ class FakeBackend final : public Backend {
   explicit FakeBackend(FakeDevice& device) : device_(device) {}
 
   std::string describe() const override { return "fake"; }
+  DeviceInfo device() const override { return {.name = "fake", .total_bytes = 0, .free_bytes = 0}; }
+  bool is_lost() override { return device_.lost; }
   size_t page_bytes() const override { return 1; }
   void reserve_pool(int num_slots) override {
     device_.slots.assign(static_cast<size_t>(num_slots) * kFakePageSize, {});

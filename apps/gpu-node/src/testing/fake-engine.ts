@@ -114,6 +114,7 @@ const createFakeSteps = (numSlots: number) => {
       logprobs: null,
       ends: [],
       error: null,
+      deviceLost: false,
       ...changes,
     })
 
@@ -147,10 +148,10 @@ const createFakeSteps = (numSlots: number) => {
       report(ids, indices, { ends, ...changes })
     },
     /** A step that fails ends what it held. */
-    failStep: (error: string): void => {
+    failStep: (error: string, changes: Partial<StepReport> = {}): void => {
       const ends: Ends = []
       for (const id of [...running.keys()]) end(ends, id, 'error')
-      report([], [], { ends, error })
+      report([], [], { ends, error, ...changes })
     },
     stats: () => ({
       numSteps,

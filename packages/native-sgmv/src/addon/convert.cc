@@ -114,6 +114,7 @@ Napi::Object report_to_js(Napi::Env env, const StepReport& report) {
   object.Set("logprobs", logprobs);
   object.Set("ends", ends_to_js(env, report));
   object.Set("error", report.error.empty() ? env.Null() : Napi::String::New(env, report.error));
+  object.Set("deviceLost", report.device_lost);
   return object;
 }
 

@@ -22,6 +22,13 @@ class Weights {
 // Memory of a backend with one owner.
 using DeviceMemory = std::unique_ptr<void, std::function<void(void*)>>;
 
+// The device that a backend runs on, and its memory.
+struct DeviceInfo {
+  std::string name;
+  size_t total_bytes;
+  size_t free_bytes;  // by now
+};
+
 // What the operations need to know of a model. Set once, before the first step.
 struct ModelShape {
   int num_layers;
@@ -50,6 +57,10 @@ class Backend {
   // ---- setting up; not on the step's path ----
 
   virtual std::string describe() const = 0;
+  virtual DeviceInfo device() const = 0;
+  // Bytes a second at which the device reads its memory, measured by this call in some
+  // milliseconds; 0 where the backend does not measure it.
+  virtual double measure_read_rate() const { return 0; }
 
   virtual void set_shape(const ModelShape& shape) = 0;
 
@@ -89,6 +100,9 @@ class Backend {
   // samples: samples[i] is for batch.samples[i]. Returns when the samples are in host memory.
   virtual void run_step(const Batch& batch, const std::function<void()>& forward,
                         std::span<Sample> samples) = 0;
+
+  // Whether the device can run no further step, asked after one that failed.
+  virtual bool is_lost() { return false; }
 
   // ---- operations, inside `forward` ----
 

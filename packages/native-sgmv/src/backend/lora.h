@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -35,6 +36,12 @@ struct HostAdapter {
   // What Backend::prepare_adapter() made of it, in that backend's own form. The matrices are then
   // sizes alone.
   std::shared_ptr<const void> image{};
+  size_t image_bytes = 0;
+
+  // What it takes of host memory.
+  size_t num_bytes() const {
+    return storage.size() + image_bytes + layers.size() * sizeof(layers.front());
+  }
 };
 
 // An adapter in the layout and the memory of a backend. Only that backend looks inside.

@@ -65,6 +65,9 @@ struct StepReport {
   std::vector<FinishReason> end_reason;
   std::vector<bool> end_by_pressure;  // kEvicted because no page was left
   std::string error;
+  // The device can run no further step; `error` says why. Every request has ended, and the engine
+  // takes no more.
+  bool device_lost = false;
 };
 
 struct AdapterState {
@@ -122,7 +125,7 @@ class Engine {
   virtual void pin_adapter(AdapterHandle adapter, bool pinned) = 0;
 
   // Throws EngineError "unknown_adapter", "duplicate_request", "invalid_request" (naming field and
-  // limit), "queue_full" or "request_too_large" (it could never fit the pool).
+  // limit), "queue_full", "request_too_large" (it could never fit the pool) or "device_lost".
   virtual void submit(Request request) = 0;
   // The request ends with kCancelled or kEvicted after the step under way; unknown ids are ignored.
   virtual void cancel(RequestId id) = 0;

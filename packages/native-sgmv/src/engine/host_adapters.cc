@@ -47,7 +47,7 @@ AdapterHandle HostAdapters::add(Reservation& reserved, std::unique_ptr<const Hos
   }
 
   auto adapter = std::make_shared<LoadedAdapter>();
-  adapter->host_bytes = host->storage.size() + host->layers.size() * sizeof(host->layers.front());
+  adapter->host_bytes = host->num_bytes();
   adapter->host = std::move(host);
   adapter->pool_bytes = pool_bytes;
   adapter->num_slots = static_cast<int>(std::max<size_t>(slots, 1));

@@ -9,6 +9,10 @@ void Inbox::submit(std::unique_ptr<Sequence>&& sequence) {
   const RequestId id = sequence->request.id;
   const std::lock_guard lock(mutex_);
   if (mail_.closed) throw EngineError("closed", "The engine is closed.");
+  if (lost_) {
+    throw EngineError("device_lost", "The engine's device has failed: " + *lost_ +
+                                         ". Create another engine, in another process.");
+  }
   if (live_.contains(id)) {
     throw EngineError("duplicate_request", "Request " + std::to_string(id) +
                                                " is under way; give every request its own id.");
@@ -64,6 +68,12 @@ Inbox::Mail Inbox::collect(std::optional<std::chrono::microseconds> max_wait) {
   Mail mail = std::move(mail_);
   mail_ = {.submitted = {}, .stopped = {}, .closed = mail.closed};
   return mail;
+}
+
+Inbox::Mail Inbox::lose_device(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  lost_ = why;
+  return std::exchange(mail_, {});
 }
 
 void Inbox::admitted() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -37,7 +38,7 @@ class Inbox {
 
   // ---- from any thread ----
 
-  // Throws EngineError "duplicate_request", "queue_full" or "closed", and then leaves `sequence`
+  // Throws EngineError "duplicate_request", "queue_full", "device_lost" or "closed", and then leaves `sequence`
   // alone.
   void submit(std::unique_ptr<Sequence>&& sequence);
   // The first stop of a request counts; unknown ids are ignored.
@@ -51,6 +52,8 @@ class Inbox {
 
   // Waits for mail, at most for `max_wait` where there is one.
   Mail collect(std::optional<std::chrono::microseconds> max_wait);
+  // Takes nothing in from now on, because of `why`; what was submitted before is handed back.
+  Mail lose_device(const std::string& why);
   // A request has left the queue for the batch.
   void admitted();
   // A request is over; its id may be used again. `waiting`: it never was in the batch.
@@ -64,6 +67,7 @@ class Inbox {
   Mail mail_;
   int num_waiting_ = 0;
   std::unordered_set<RequestId> live_;
+  std::optional<std::string> lost_;  // why the device is lost
 };
 
 }  // namespace sgmv

@@ -24,7 +24,8 @@ bool contains(std::span<const int32_t> tokens, int32_t token) {
 
 StepLoop::StepLoop(Backend& backend, Model& model, HostAdapters& adapters, Inbox& inbox,
                    const EngineOptions& options, int num_slots)
-    : model_(model),
+    : backend_(backend),
+      model_(model),
       adapters_(adapters),
       inbox_(inbox),
       max_batch_size_(options.max_batch_size),
@@ -57,7 +58,9 @@ void StepLoop::run(const Listener& listener) {
       fail_all(error.what());
     }
     drop_forgotten();
+    const bool is_lost = !report_.error.empty() && stop_if_lost();
     publish(listener);
+    if (is_lost) return;
   }
 }
 
@@ -206,13 +209,7 @@ void StepLoop::step(std::vector<Chunk>& chunks) {
   samples_.assign(batch.samples.size(), {});
   stepped_ = true;
   ++num_steps_;
-  for (const Chunk& chunk : chunks) {
-    const bool decodes = chunk.sequence->num_uncomputed() == 1;
-    (decodes ? report_.num_decode_rows : report_.num_prefill_tokens) += chunk.num_rows;
-  }
-  report_.num_adapters =
-      static_cast<int>(std::count_if(batch.adapters, batch.adapters + batch.segments.num_segments,
-                                     [](const auto* adapter) { return adapter != nullptr; }));
+  add_rows(report_, chunks, batch);
 
   const auto begin = std::chrono::steady_clock::now();
   try {
@@ -279,6 +276,16 @@ void StepLoop::fail_all(const std::string& why) {
   for (const auto& sequence : waiting_) failed.push_back(sequence.get());
   fail(failed, why);
   sweep();
+}
+
+// A failed step may be one request's; a lost device is everybody's end.
+bool StepLoop::stop_if_lost() {
+  if (!backend_.is_lost()) return false;
+  report_.device_lost = true;
+  Inbox::Mail mail = inbox_.lose_device(report_.error);
+  std::ranges::move(mail.submitted, std::back_inserter(waiting_));
+  fail_all("");
+  return true;
 }
 
 void StepLoop::sweep() {

@@ -45,7 +45,7 @@ class StepLoop {
   StepLoop(Backend& backend, Model& model, HostAdapters& adapters, Inbox& inbox,
            const EngineOptions& options, int num_slots);
 
-  // Runs until the inbox is closed. `listener` is read when there is something to report.
+  // Runs until the inbox is closed or the device is lost. `listener` is read when there is something to report.
   void run(const Listener& listener);
 
   Stats stats() const;
@@ -73,9 +73,11 @@ class StepLoop {
   void end(Sequence& sequence, FinishReason reason, Cause cause = Cause::kItself);
   void fail(std::span<Sequence* const> sequences, const std::string& why);
   void fail_all(const std::string& why);
+  bool stop_if_lost();
   void sweep();
   void publish(const Listener& listener);
 
+  Backend& backend_;
   Model& model_;
   HostAdapters& adapters_;
   Inbox& inbox_;

@@ -1,5 +1,6 @@
 #include "engine/step_report.h"
 
+#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <utility>
@@ -23,6 +24,16 @@ void pad_logprobs(StepReport& report) {
 }
 
 }  // namespace
+
+void add_rows(StepReport& report, std::span<const Chunk> chunks, const Batch& batch) {
+  for (const Chunk& chunk : chunks) {
+    const bool decodes = chunk.sequence->num_uncomputed() == 1;
+    (decodes ? report.num_decode_rows : report.num_prefill_tokens) += chunk.num_rows;
+  }
+  report.num_adapters =
+      static_cast<int>(std::count_if(batch.adapters, batch.adapters + batch.segments.num_segments,
+                                     [](const auto* adapter) { return adapter != nullptr; }));
+}
 
 void add_token(StepReport& report, const Request& request, Sample sample) {
   const bool wants_logprobs = request.sampling.num_logprobs >= 0;
@@ -69,6 +80,7 @@ void merge(StepReport& report, StepReport&& next) {
   report.end_by_pressure.insert(report.end_by_pressure.end(), next.end_by_pressure.begin(),
                                 next.end_by_pressure.end());
   add_error(report, next.error);
+  report.device_lost = report.device_lost || next.device_lost;
 }
 
 }  // namespace sgmv

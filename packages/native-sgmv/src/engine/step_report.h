@@ -1,8 +1,14 @@
 #pragma once
 
+#include <span>
+
+#include "engine/batcher.h"
 #include "engine/engine.h"
 
 namespace sgmv {
+
+// Counts what a step runs.
+void add_rows(StepReport& report, std::span<const Chunk> chunks, const Batch& batch);
 
 // Adds the next token of `request`, which is not in its tokens yet, with its log-probabilities if
 // the request asked for them.

@@ -1,5 +1,7 @@
 #include "backend/cpu/cpu_backend.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
@@ -30,6 +32,13 @@ std::string CpuBackend::describe() const {
   return std::string("CPU, ") + kernels_.name + ", " + std::to_string(pool_.num_threads()) +
          (pool_.num_threads() == 1 ? " thread, " : " threads, ") +
          (bf16_compute_ ? "bf16 products" : "f32");
+}
+
+DeviceInfo CpuBackend::device() const {
+  const auto page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return {.name = std::string("CPU, ") + kernels_.name,
+          .total_bytes = page_bytes * static_cast<size_t>(sysconf(_SC_PHYS_PAGES)),
+          .free_bytes = page_bytes * static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES))};
 }
 
 void CpuBackend::set_shape(const ModelShape& shape) {

@@ -98,6 +98,7 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const CpuOptions& options);
 
   std::string describe() const override;
+  DeviceInfo device() const override;
   void set_shape(const ModelShape& shape) override;
   Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) override;
   std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,

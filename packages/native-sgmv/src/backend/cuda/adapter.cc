@@ -15,6 +15,7 @@ void CudaBackend::prepare_adapter(HostAdapter& adapter) const {
   PinnedBytes image = allocate_pinned(num_bytes);
   pack_sgmv_adapter(adapter, groups_, {image.get(), num_bytes});
   adapter.image = std::shared_ptr<const void>(std::move(image));
+  adapter.image_bytes = num_bytes;
   adapter.storage = {};
 }
 
@@ -28,6 +29,7 @@ std::unique_ptr<DeviceAdapter> CudaBackend::place_adapter(const HostAdapter& ada
     try {
       copy_adapter(adapter, memory);
     } catch (const std::exception&) {
+      copy_failed_ = true;
       result = CopyState::kFailed;  // The step that comes next reports the device's error.
     }
     state->store(result);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -59,6 +60,8 @@ class CudaBackend final : public Backend {
   ~CudaBackend() override;
 
   std::string describe() const override;
+  DeviceInfo device() const override;
+  double measure_read_rate() const override;
   void set_shape(const ModelShape& shape) override;
   Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) override;
   int activation_bytes() const override { return 2; }
@@ -76,6 +79,7 @@ class CudaBackend final : public Backend {
 
   void run_step(const Batch& batch, const std::function<void()>& forward,
                 std::span<Sample> samples) override;
+  bool is_lost() override;
 
   void embed(Matrix y, const Weights& table) override;
   void rms_norm(Matrix y, Matrix x, const Weights& w, float eps) override;
@@ -150,6 +154,7 @@ class CudaBackend final : public Backend {
   int graph_rows_ = 0;                // while recording
   std::map<GraphKey, Graph> graphs_;  // an empty one: seen once
 
+  std::atomic<bool> copy_failed_{false};  // of an adapter
   PinnedBytes staging_;  // of the thread that copies, for adapters that were not prepared
   size_t staging_bytes_ = 0;
   CopyThread copy_thread_;  // Last: it writes to the pool.
