@@ -1,6 +1,8 @@
 import { ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 
+const cpuPoolBytes = 256 * 1024 ** 2
+
 const Count = z.coerce.number().int().positive()
 const Bytes = z.coerce.number().int().positive()
 
@@ -15,11 +17,18 @@ export const Config = z
     BASE_MODEL: ModelName,
     /** A Hugging Face folder: config.json and safetensors. */
     MODEL_FOLDER: z.string().min(1),
-    BACKEND: z.enum(['cpu', 'cuda']).default('cpu'),
+    /** `auto`: a GPU where there is one, else the CPU; the node's description says which and why. */
+    BACKEND: z.enum(['cpu', 'cuda', 'auto']).default('cpu'),
+    /** Which of the machine's GPUs, counted from 0. */
+    DEVICE: z.coerce.number().int().min(0).max(1_024).default(0),
     /** Of the CPU backend; absent: as many as there are cores. */
     NUM_THREADS: Count.max(1_024).optional(),
-    /** Memory for KV pages and adapters together. */
-    POOL_BYTES: Bytes.default(256 * 1024 ** 2),
+    /**
+     * Memory for KV pages and adapters together. Absent: 256 MiB on the CPU; on a GPU what the model
+     * leaves of MEMORY_FRACTION of its memory.
+     */
+    POOL_BYTES: Bytes.optional(),
+    MEMORY_FRACTION: z.coerce.number().positive().max(1).default(0.9),
     /** Host memory for loaded adapters. */
     HOST_ADAPTER_BYTES: Bytes.default(512 * 1024 ** 2),
     /** Sequences of one step. Punica measured 32 on its GPUs. */
@@ -40,12 +49,12 @@ export const Config = z
     baseModel: env.BASE_MODEL,
     dataFolder: env.DATA_DIR,
     diskCacheBytes: env.DISK_CACHE_BYTES,
-    backend: env.BACKEND,
     maxBatchSize: env.MAX_BATCH_SIZE,
     engine: {
       modelFolder: env.MODEL_FOLDER,
       backend: env.BACKEND,
-      poolBytes: env.POOL_BYTES,
+      device: env.DEVICE,
+      ...poolOf(env),
       hostAdapterBytes: env.HOST_ADAPTER_BYTES,
       maxBatchSize: env.MAX_BATCH_SIZE,
       maxStepTokens: env.MAX_STEP_TOKENS,
@@ -54,3 +63,13 @@ export const Config = z
     },
   }))
 export type Config = z.output<typeof Config>
+
+const poolOf = (env: {
+  BACKEND: 'cpu' | 'cuda' | 'auto'
+  POOL_BYTES?: number | undefined
+  MEMORY_FRACTION: number
+}) => {
+  if (env.POOL_BYTES !== undefined) return { poolBytes: env.POOL_BYTES }
+  if (env.BACKEND === 'cpu') return { poolBytes: cpuPoolBytes }
+  return { memoryFraction: env.MEMORY_FRACTION }
+}

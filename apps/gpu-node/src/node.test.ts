@@ -74,9 +74,7 @@ const start = async ({ numSlots = 64 } = {}) => {
         pool: 'default',
         nodeId: 'n1',
         baseModel: 'base',
-        backend: 'cpu',
         maxBatchSize: 4,
-        engine: { poolBytes: 1_000 },
       },
       ready: () => resolve(),
     })

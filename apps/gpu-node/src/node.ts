@@ -32,9 +32,7 @@ export type NodeDeps = {
   disk: Pick<DiskCache, 'list'>
   log: Pick<Logger, 'info' | 'warn' | 'error'>
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
-  config: Pick<Config, 'pool' | 'nodeId' | 'baseModel' | 'backend' | 'maxBatchSize'> & {
-    engine: Pick<Config['engine'], 'poolBytes'>
-  }
+  config: Pick<Config, 'pool' | 'nodeId' | 'baseModel' | 'maxBatchSize'>
   ready: (facts: Record<string, unknown>) => void
 }
 
@@ -209,7 +207,8 @@ const reportStatus = (
       return
     }
   }
-  const { pool, nodeId, baseModel, backend, maxBatchSize } = config
+  const { pool, nodeId, baseModel, maxBatchSize } = config
+  const { numPages, pageBytes } = parts.measured
   bus.publish(channels.nodeEvents(pool), {
     type: 'status',
     status: {
@@ -221,9 +220,9 @@ const reportStatus = (
       timeMs: Date.now(),
       baseModel,
       hardware: {
-        backend,
+        backend: engine.backend,
         description: engine.description.slice(0, 512),
-        memoryBytes: config.engine.poolBytes,
+        memoryBytes: numPages * pageBytes,
       },
       maxBatchSize,
       maxContext: engine.model.maxPositions,

@@ -42,11 +42,10 @@ const start = async () => {
   const store = await natsObjectStore(bulk)
   const folder = await mkdtemp(path.join(tmpdir(), 'punica-node-'))
   closers.unshift(() => rm(folder, { recursive: true }))
-  const poolBytes = 32 * 1024 ** 2
   const engine = await createEngine({
     modelFolder: path.join(models, 'base'),
     numThreads: 1,
-    poolBytes,
+    poolBytes: 32 * 1024 ** 2,
     hostAdapterBytes: 64 * 1024 ** 2,
   })
   closers.unshift(engine.close)
@@ -65,9 +64,7 @@ const start = async () => {
         pool: 'default',
         nodeId: 'n1',
         baseModel: 'base',
-        backend: 'cpu',
         maxBatchSize: 32,
-        engine: { poolBytes },
       },
       ready: () => resolve(),
     })

@@ -25,6 +25,9 @@ export const checkInteger = (
 export const checkNumber = (field: Field, value: number): number =>
   Number.isFinite(value) ? value : refuse(field, value, 'a finite number')
 
+export const checkFraction = (field: Field, value: number): number =>
+  value > 0 && value <= 1 ? value : refuse(field, value, 'a number above 0 and at most 1')
+
 export const checkBoolean = (field: Field, value: boolean): boolean =>
   typeof value === 'boolean' ? value : refuse(field, value, 'true or false')
 

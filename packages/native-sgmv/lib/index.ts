@@ -53,6 +53,7 @@ export const createEngine = async (options: EngineOptions): Promise<Engine> => {
 
   return {
     model: native.model,
+    backend: native.backend,
     description: native.description,
     onStep: (next) => {
       listener = next

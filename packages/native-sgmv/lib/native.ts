@@ -15,6 +15,7 @@ export type NativeAddon = {
 export type NativeOptions = {
   modelFolder: string
   backend: string
+  device: number
   randomWeights: boolean
   /** 0: one for each core. */
   numThreads: number
@@ -23,7 +24,10 @@ export type NativeOptions = {
   maxStepTokens: number
   /** 0: none. */
   targetStepMs: number
+  /** 0: what `memoryFraction` leaves. */
   poolBytes: number
+  /** 0: `poolBytes` alone counts. */
+  memoryFraction: number
   hostAdapterBytes: number
   maxWaiting: number
 }
@@ -60,6 +64,7 @@ export type NativeSampling = {
 /** Its methods throw errors whose `code` is one of `engineErrorCodes`. */
 type NativeEngine = {
   readonly model: ModelInfo
+  readonly backend: 'cpu' | 'cuda'
   readonly description: string
   submit(request: NativeRequest): void
   cancel(request: number): void

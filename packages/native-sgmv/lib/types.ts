@@ -4,8 +4,13 @@ export type AdapterHandle = number
 export type EngineOptions = {
   /** Folder with config.json and, unless `randomWeights`, safetensors. */
   modelFolder: string
-  /** `cuda` loads libpunica_cuda.so from the addon's own folder. */
-  backend?: 'cpu' | 'cuda'
+  /**
+   * `cuda` loads libpunica_cuda.so from the addon's own folder; `auto` takes the CPU where that, a
+   * GPU or its driver is missing, and `description` then says what was.
+   */
+  backend?: 'cpu' | 'cuda' | 'auto'
+  /** Which of the machine's GPUs, counted from 0. */
+  device?: number
   randomWeights?: boolean
   /** Threads of the CPU backend; default: as many as there are cores. */
   numThreads?: number
@@ -17,8 +22,13 @@ export type EngineOptions = {
   maxStepTokens?: number
   /** Time of a step that prefill chunks keep to while other requests decode; default: any. */
   targetStepMs?: number
-  /** Memory for KV pages and adapters together. */
-  poolBytes: number
+  /** Memory for KV pages and adapters together; the CPU backend needs to be told. */
+  poolBytes?: number
+  /**
+   * Where `poolBytes` is absent: the pool takes what the model leaves of this share of the GPU's
+   * memory, 0.9 unless told. What others have there counts as taken.
+   */
+  memoryFraction?: number
   /** Host memory for loaded adapters. */
   hostAdapterBytes?: number
   maxWaiting?: number
@@ -140,6 +150,8 @@ export type EngineStats = {
  */
 export type Engine = {
   readonly model: ModelInfo
+  /** Where it computes. */
+  readonly backend: 'cpu' | 'cuda'
   /** One line on device, threads and arithmetic. */
   readonly description: string
   /**

@@ -257,6 +257,21 @@ void bad_options_are_named() {
   CHECK(code_with([](EngineOptions& o) { o.max_waiting = 0; }) == "invalid_options");
 }
 
+void a_pool_takes_what_its_share_of_the_memory_leaves() {
+  FakeDevice device;  // with 100 bytes in all
+  EngineOptions options = options_of(0);
+  options.memory_fraction = 0.9;
+  device.free_bytes = 60;
+  const auto engine = create_engine(std::make_unique<FakeBackend>(device),
+                                    std::make_unique<FakeModel>(device), options);
+  CHECK(engine->stats().num_slots == 50);
+  device.free_bytes = 10;
+  CHECK(code_of([&] {
+          create_engine(std::make_unique<FakeBackend>(device), std::make_unique<FakeModel>(device),
+                        options);
+        }) == "out_of_memory");
+}
+
 }  // namespace
 
 int main() {
@@ -273,4 +288,5 @@ int main() {
   a_prefix_is_reused_by_its_owner_alone();
   refusals_have_codes();
   bad_options_are_named();
+  a_pool_takes_what_its_share_of_the_memory_leaves();
 }

@@ -159,11 +159,14 @@ describe('createEngine', () => {
   test.each<[object, RegExp]>([
     [{ modelFolder: '' }, /^modelFolder is ""/],
     [{ modelFolder: 3 }, /^modelFolder is 3; it must be a string/],
-    [{ backend: 'tpu' }, /^backend is "tpu"; it must be cpu or cuda/],
+    [{ backend: 'tpu' }, /^backend is "tpu"; it must be cpu or cuda or auto/],
+    [{ device: -1 }, /^device is -1; it must be an integer from 0 to/],
+    [{ memoryFraction: 0 }, /^memoryFraction is 0; it must be a number above 0 and at most 1/],
+    [{ memoryFraction: 1.5 }, /^memoryFraction is 1.5/],
     [{ compute: 'int4' }, /^compute is "int4"; it must be f32 or bf16/],
     [{ numThreads: -1 }, /^numThreads is -1; it must be an integer from 0 to 1024/],
     [{ poolBytes: 0 }, /^poolBytes is 0/],
-    [{ poolBytes: undefined }, /^poolBytes is undefined/],
+    [{ poolBytes: undefined }, /^poolBytes is undefined; it must be given/],
     [{ poolBytes: 1000 }, /^poolBytes is 1000; it must hold .* KV pages of 131072 bytes/],
     [{ maxBatchSize: 600 }, /^maxBatchSize is 600; it must be from 1 to 512/],
     [{ maxStepTokens: 1e6 }, /^maxStepTokens is 1000000; it must be from 1 to 65536/],
@@ -196,6 +199,14 @@ describe('createEngine', () => {
     const error = await errorOf(() => createEngine({ ...options, backend: 'cuda' }))
     expect(error.code).toBe('backend_unavailable')
     expect(error.message).toMatch(/No cuda backend: tried .*Release\/libpunica_cuda\.so/)
+  })
+
+  test('auto takes the CPU where there is no GPU, and says why', async () => {
+    const engine = await createEngine({ ...options, backend: 'auto' })
+    expect(
+      engine.backend === 'cuda' || /no GPU: tried .*libpunica_cuda/.test(engine.description),
+    ).toBe(true)
+    await engine.close()
   })
 
   test('says what was tried when there is no addon', async () => {

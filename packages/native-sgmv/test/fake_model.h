@@ -24,6 +24,7 @@ struct FakeDevice {
   std::vector<std::pair<int32_t, int32_t>> slots;  // [num_slots * page size]: {token, adapter}
   std::atomic<bool> copies_finish{true};
   std::atomic<bool> copies_fail{false};
+  std::atomic<size_t> free_bytes{0};
   std::atomic<bool> lost{false};  // kPoison fails the step either way
   std::atomic<int> max_rows{0};
 };
@@ -48,7 +49,9 @@ class FakeBackend final : public Backend {
   explicit FakeBackend(FakeDevice& device) : device_(device) {}
 
   std::string describe() const override { return "fake"; }
-  DeviceInfo device() const override { return {.name = "fake", .total_bytes = 0, .free_bytes = 0}; }
+  DeviceInfo device() const override {
+    return {.kind = "fake", .name = "fake", .total_bytes = 100, .free_bytes = device_.free_bytes};
+  }
   bool is_lost() override { return device_.lost; }
   size_t page_bytes() const override { return 1; }
   void reserve_pool(int num_slots) override {

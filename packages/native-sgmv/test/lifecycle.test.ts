@@ -77,12 +77,14 @@ test('a worker may end while its engine runs', async () => {
   const options = {
     modelFolder: baseFolder,
     backend: 'cpu',
+    device: 0,
     randomWeights: false,
     numThreads: 1,
     compute: 'f32',
     maxBatchSize: 4,
     maxStepTokens: 16,
     poolBytes: 2 ** 24,
+    memoryFraction: 0,
     hostAdapterBytes: 0,
     maxWaiting: 4,
   }

@@ -41,6 +41,7 @@ export const createFakeEngine = ({ numSlots = 64, hostAdapters = 2 } = {}) => {
 
   const engine: Engine = {
     model,
+    backend: 'cpu',
     description: 'fake engine',
     onStep: steps.onStep,
     loadAdapter: async (folder) => {

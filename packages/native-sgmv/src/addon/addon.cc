@@ -17,19 +17,27 @@ namespace {
 
 struct Created {
   std::shared_ptr<Engine> engine;
-  std::string description;
+  EngineFacts facts;
 };
 
 Created create(const CreateOptions& options) {
   std::unique_ptr<Backend> backend;
+  std::string why_not_cuda;
   try {
-    backend = create_backend(options.backend);
+    backend = create_backend(options.backend, &why_not_cuda);
   } catch (const std::exception& error) {
     throw EngineError("backend_unavailable",
                       "No " + options.backend.kind + " backend: " + error.what() + ".");
   }
-  std::string description = backend->describe();
-  return {create_engine(std::move(backend), options.engine), std::move(description)};
+  EngineFacts facts{.backend = backend->device().kind, .description = backend->describe()};
+  if (facts.backend == "cpu" && options.engine.pool_bytes == 0) {
+    throw EngineError("invalid_options",
+                      "poolBytes is missing, and the CPU computes, as there is "
+                      "no GPU: " +
+                          why_not_cuda + ".");
+  }
+  if (!why_not_cuda.empty()) facts.description += " (no GPU: " + why_not_cuda + ")";
+  return {create_engine(std::move(backend), options.engine), std::move(facts)};
 }
 
 // createEngine(options, listener): a promise of the object of engine_object.h. `listener` is called
@@ -46,7 +54,7 @@ Napi::Value create_engine_for_js(const Napi::CallbackInfo& info) {
       },
       [reports](Napi::Env env, Created& created) {
         auto session = std::make_shared<Session>(env, std::move(created.engine), reports);
-        return engine_object(env, std::move(session), created.description);
+        return engine_object(env, std::move(session), created.facts);
       });
 }
 

@@ -32,6 +32,10 @@ float float_of(Napi::Object object, const char* field) {
   return object.Get(field).As<Napi::Number>().FloatValue();
 }
 
+double double_of(Napi::Object object, const char* field) {
+  return object.Get(field).As<Napi::Number>().DoubleValue();
+}
+
 size_t size_of(Napi::Object object, const char* field) {
   return static_cast<size_t>(object.Get(field).As<Napi::Number>().Int64Value());
 }
@@ -122,9 +126,11 @@ Napi::Object report_to_js(Napi::Env env, const StepReport& report) {
 
 CreateOptions options_from_js(Napi::Object options) {
   CreateOptions created;
-  created.backend = {.kind = string_of(options, "backend"),
-                     .num_threads = int_of(options, "numThreads"),
-                     .bf16_compute = string_of(options, "compute") == "bf16"};
+  created.backend = {
+      .kind = string_of(options, "backend"),
+      .num_threads = int_of(options, "numThreads"),
+      .bf16_compute = string_of(options, "compute") == "bf16",
+      .plugin_options = "{\"device\": " + std::to_string(int_of(options, "device")) + "}"};
   created.engine.model.folder = string_of(options, "modelFolder");
   created.engine.model.source =
       bool_of(options, "randomWeights") ? WeightSource::kRandom : WeightSource::kCheckpoint;
@@ -132,6 +138,7 @@ CreateOptions options_from_js(Napi::Object options) {
   created.engine.max_step_tokens = int_of(options, "maxStepTokens");
   created.engine.target_step_ms = options.Get("targetStepMs").As<Napi::Number>().DoubleValue();
   created.engine.pool_bytes = size_of(options, "poolBytes");
+  created.engine.memory_fraction = double_of(options, "memoryFraction");
   created.engine.host_adapter_bytes = size_of(options, "hostAdapterBytes");
   created.engine.max_waiting = int_of(options, "maxWaiting");
   return created;

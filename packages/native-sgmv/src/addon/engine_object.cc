@@ -88,9 +88,10 @@ Napi::Value close(const Info& info, const std::shared_ptr<Session>& session) {
 }  // namespace
 
 Napi::Object engine_object(Napi::Env env, std::shared_ptr<Session> session,
-                           const std::string& description) {
+                           const EngineFacts& facts) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("description", description);
+  object.Set("backend", facts.backend);
+  object.Set("description", facts.description);
   object.Set("model", model_to_js(env, session->engine()->config()));
   add_requests(object, session);
   add_adapters(object, session);

@@ -9,8 +9,14 @@
 
 namespace sgmv {
 
+// What an engine says of itself for good.
+struct EngineFacts {
+  std::string backend;  // "cpu" or "cuda"
+  std::string description;
+};
+
 // The object that lib/native.ts calls NativeEngine: functions over a session that they share.
 Napi::Object engine_object(Napi::Env env, std::shared_ptr<Session> session,
-                           const std::string& description);
+                           const EngineFacts& facts);
 
 }  // namespace sgmv

@@ -24,6 +24,7 @@ using DeviceMemory = std::unique_ptr<void, std::function<void(void*)>>;
 
 // The device that a backend runs on, and its memory.
 struct DeviceInfo {
+  const char* kind;  // "cpu" or "cuda"
   std::string name;
   size_t total_bytes;
   size_t free_bytes;  // by now

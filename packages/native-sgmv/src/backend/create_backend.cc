@@ -46,17 +46,29 @@ std::unique_ptr<Backend> create_from_plugin(const std::string& path, const std::
   return backend;
 }
 
+std::unique_ptr<Backend> create_cuda(const BackendOptions& options) {
+  return create_from_plugin(own_folder() / kCudaLibrary, options.plugin_options);
+}
+
+std::unique_ptr<Backend> create_cpu(const BackendOptions& options) {
+  return create_cpu_backend(
+      {.num_threads = options.num_threads, .bf16_compute = options.bf16_compute});
+}
+
 }  // namespace
 
-std::unique_ptr<Backend> create_backend(const BackendOptions& options) {
-  if (options.kind == "cpu") {
-    return create_cpu_backend(
-        {.num_threads = options.num_threads, .bf16_compute = options.bf16_compute});
+std::unique_ptr<Backend> create_backend(const BackendOptions& options, std::string* why_not_cuda) {
+  if (options.kind == "cpu") return create_cpu(options);
+  if (options.kind == "cuda") return create_cuda(options);
+  if (options.kind != "auto") {
+    throw std::runtime_error("tried \"" + options.kind + "\"; the backends are cpu, cuda and auto");
   }
-  if (options.kind == "cuda") {
-    return create_from_plugin(own_folder() / kCudaLibrary, options.plugin_options);
+  try {
+    return create_cuda(options);
+  } catch (const std::exception& error) {
+    if (why_not_cuda != nullptr) *why_not_cuda = error.what();
+    return create_cpu(options);
   }
-  throw std::runtime_error("tried \"" + options.kind + "\"; the backends are cpu and cuda");
 }
 
 }  // namespace sgmv

@@ -8,7 +8,7 @@
 namespace sgmv {
 
 struct BackendOptions {
-  std::string kind = "cpu";  // or "cuda"
+  std::string kind = "cpu";  // "cuda", or "auto": CUDA where there is a GPU, else the CPU
   // Of the CPU backend.
   int num_threads = 0;  // 0: one for each core
   bool bf16_compute = false;
@@ -18,7 +18,9 @@ struct BackendOptions {
 
 // "cuda" is a plug-in: libpunica_cuda.so beside the library or program that this code is part of,
 // so that one build of the addon runs with and without a GPU.
-// Throws std::runtime_error saying what was tried.
-std::unique_ptr<Backend> create_backend(const BackendOptions& options);
+// Throws std::runtime_error saying what was tried. `why_not_cuda` gets that where "auto" took the
+// CPU.
+std::unique_ptr<Backend> create_backend(const BackendOptions& options,
+                                        std::string* why_not_cuda = nullptr);
 
 }  // namespace sgmv

@@ -14,10 +14,13 @@ namespace sgmv {
 
 struct EngineOptions {
   ModelOptions model;
-  int max_batch_size = 32;        // sequences of one step
-  int max_step_tokens = 512;      // rows of one step: decode rows first, then prefill chunks
-  double target_step_ms = 0;      // that prefill chunks keep to while others decode; 0: none
-  size_t pool_bytes = 0;          // of the backend's memory, for KV pages and adapters together
+  int max_batch_size = 32;    // sequences of one step
+  int max_step_tokens = 512;  // rows of one step: decode rows first, then prefill chunks
+  double target_step_ms = 0;  // that prefill chunks keep to while others decode; 0: none
+  // Of the backend's memory, for KV pages and adapters together. 0: what is left of
+  // `memory_fraction` of the device's memory when the model is there.
+  size_t pool_bytes = 0;
+  double memory_fraction = 0;
   size_t host_adapter_bytes = 0;  // of host memory, for adapters that are loaded
   int max_waiting = 1024;         // requests accepted but not yet in the batch
   int max_adapter_rank = kMaxRank;

@@ -38,8 +38,8 @@ class Inbox {
 
   // ---- from any thread ----
 
-  // Throws EngineError "duplicate_request", "queue_full", "device_lost" or "closed", and then leaves `sequence`
-  // alone.
+  // Throws EngineError "duplicate_request", "queue_full", "device_lost" or "closed", and then
+  // leaves `sequence` alone.
   void submit(std::unique_ptr<Sequence>&& sequence);
   // The first stop of a request counts; unknown ids are ignored.
   void stop(RequestId id, FinishReason reason);

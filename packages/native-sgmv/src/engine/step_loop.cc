@@ -58,9 +58,8 @@ void StepLoop::run(const Listener& listener) {
       fail_all(error.what());
     }
     drop_forgotten();
-    const bool is_lost = !report_.error.empty() && stop_if_lost();
+    if (!report_.error.empty() && stop_if_lost()) return publish(listener);
     publish(listener);
-    if (is_lost) return;
   }
 }
 

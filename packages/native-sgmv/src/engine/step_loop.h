@@ -45,7 +45,8 @@ class StepLoop {
   StepLoop(Backend& backend, Model& model, HostAdapters& adapters, Inbox& inbox,
            const EngineOptions& options, int num_slots);
 
-  // Runs until the inbox is closed or the device is lost. `listener` is read when there is something to report.
+  // Runs until the inbox is closed or the device is lost. `listener` is read when there is
+  // something to report.
   void run(const Listener& listener);
 
   Stats stats() const;

@@ -36,7 +36,8 @@ std::string CpuBackend::describe() const {
 
 DeviceInfo CpuBackend::device() const {
   const auto page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return {.name = std::string("CPU, ") + kernels_.name,
+  return {.kind = "cpu",
+          .name = std::string("CPU, ") + kernels_.name,
           .total_bytes = page_bytes * static_cast<size_t>(sysconf(_SC_PHYS_PAGES)),
           .free_bytes = page_bytes * static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES))};
 }

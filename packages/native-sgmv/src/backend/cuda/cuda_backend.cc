@@ -33,6 +33,21 @@ std::string open_device(int id) {
   return name;
 }
 
+// What the projections and the embedding take at least, in bf16. Said before the first is loaded,
+// so that the message can say how much there should have been.
+void check_weights_fit(const ModelShape& shape, const DeviceInfo& device) {
+  const double q = double{1} * shape.num_heads * shape.head_dim;
+  const double kv = double{1} * shape.num_kv_heads * shape.head_dim;
+  const double layer = shape.hidden_size * (2 * q + 2 * kv + 3.0 * shape.intermediate_size);
+  const double values = layer * shape.num_layers + double{1} * shape.vocab_size * shape.hidden_size;
+  const double num_bytes = values * sizeof(uint16_t);
+  if (num_bytes <= static_cast<double>(device.free_bytes)) return;
+  throw DeviceMemoryFull("The model's weights take at least " + megabytes(size_t(num_bytes)) +
+                         " and the GPU has " + megabytes(device.free_bytes) + " of " +
+                         megabytes(device.total_bytes) +
+                         " left; free the GPU, or take a smaller model.");
+}
+
 void check_multiple(const char* what, int value, int of) {
   if (value % of == 0) return;
   throw std::runtime_error(std::string(what) + " is " + std::to_string(value) +
@@ -44,7 +59,9 @@ void check_multiple(const char* what, int value, int of) {
 CudaBackend::CudaBackend(const CudaOptions& options)
     : options_(options),
       name_(open_device(options.device)),
-      product_(options.cublas_lt, options.same_bits, stream_) {}
+      product_(options.cublas_lt, options.same_bits, stream_) {
+  check_code(name_);
+}
 
 CudaBackend::~CudaBackend() { cudaStreamSynchronize(stream_); }
 
@@ -64,6 +81,7 @@ void CudaBackend::set_shape(const ModelShape& shape) {
     throw std::runtime_error("on a GPU head_dim may be at most " + std::to_string(kMaxHeadDim) +
                              " and hidden_size at most " + std::to_string(kMaxNormCols));
   }
+  check_weights_fit(shape, device());
   shape_ = shape;
   groups_ = sgmv_groups(shape);
 }

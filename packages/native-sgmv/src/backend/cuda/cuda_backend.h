@@ -29,6 +29,9 @@ struct CudaOptions {
 
 constexpr int kMaxNormCols = 32768;
 
+// Throws where the kernels were not built for the card, saying so.
+void check_code(const std::string& card);
+
 // bf16, row by row: an embedding table.
 struct CudaMatrix final : Weights {
   DeviceArray<uint16_t> values;

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <stdexcept>
+#include <string>
 
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/stream.h"
@@ -29,9 +31,18 @@ DeviceInfo CudaBackend::device() const {
   CUDA_CHECK(cudaSetDevice(options_.device));
   cudaDeviceProp properties;
   CUDA_CHECK(cudaGetDeviceProperties(&properties, options_.device));
-  DeviceInfo info{.name = properties.name, .total_bytes = 0, .free_bytes = 0};
+  DeviceInfo info{.kind = "cuda", .name = properties.name, .total_bytes = 0, .free_bytes = 0};
   CUDA_CHECK(cudaMemGetInfo(&info.free_bytes, &info.total_bytes));
   return info;
+}
+
+// A library that was built for other cards loads well, and only its first kernel fails.
+void check_code(const std::string& card) {
+  cudaFuncAttributes attributes;
+  if (cudaFuncGetAttributes(&attributes, read_kernel) == cudaSuccess) return;
+  const cudaError_t code = cudaGetLastError();
+  throw std::runtime_error("the library has no code for " + card + " (" + cudaGetErrorString(code) +
+                           "); build it with CMAKE_CUDA_ARCHITECTURES set to this card's");
 }
 
 // The median of some readings of one block.

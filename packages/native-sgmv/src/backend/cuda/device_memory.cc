@@ -3,13 +3,10 @@
 #include "backend/cuda/cuda_check.h"
 
 namespace sgmv {
-namespace {
 
 std::string megabytes(size_t num_bytes) {
   return std::to_string((num_bytes + (size_t{1} << 20) - 1) >> 20) + " MB";
 }
-
-}  // namespace
 
 DeviceBytes allocate_device(size_t num_bytes, const char* purpose) {
   void* memory = nullptr;

@@ -32,6 +32,9 @@ struct PinnedFree {
 using DeviceBytes = std::unique_ptr<uint8_t, DeviceFree>;
 using PinnedBytes = std::unique_ptr<uint8_t, PinnedFree>;
 
+// For messages, rounded up.
+std::string megabytes(size_t num_bytes);
+
 // `purpose` completes "for ..." and, after a semicolon, says what to lower.
 // Throws DeviceMemoryFull, or CudaError for anything else.
 DeviceBytes allocate_device(size_t num_bytes, const char* purpose);
