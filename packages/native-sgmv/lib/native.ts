@@ -42,6 +42,7 @@ export type NativeRequest = {
   maxNewTokens: number
   stopTokens: Int32Array
   ignoreEos: boolean
+  grammar: Int32Array
   sampling: NativeSampling
 }
 

@@ -31,6 +31,7 @@ export const toNativeRequest = (request: EngineRequest): NativeRequest => {
     maxNewTokens: checkInteger(field('maxNewTokens'), request.maxNewTokens, [1, maxInt32]),
     stopTokens: toInt32Array(field('stopTokens'), request.stopTokens ?? []),
     ignoreEos: checkBoolean(field('ignoreEos'), ignoreEos),
+    grammar: toInt32Array(field('grammar'), request.grammar ?? []),
     sampling: toNativeSampling(request.sampling ?? {}),
   }
 }

@@ -77,6 +77,11 @@ export type EngineRequest = {
   maxNewTokens: number
   stopTokens?: readonly number[]
   ignoreEos?: boolean
+  /**
+   * What the generated text must be: a program over its bytes, three numbers an instruction
+   * (src/grammar/program.h). It ends at a stop token where it may, and where nothing may follow.
+   */
+  grammar?: readonly number[] | Int32Array
   sampling?: SamplingParams
 }
 

@@ -190,11 +190,35 @@ void test_non_finite_logits_give_no_token() {
   }
 }
 
+void test_allowed() {
+  const std::vector<float> logits{3, 9, 1, 2};
+  static SamplerScratch scratch;
+  const auto sample_of = [&](const SamplingParams& params, std::vector<uint32_t> allowed, int at) {
+    const SampleRow row{.row = 0,
+                        .params = &params,
+                        .position = at,
+                        .tokens = {},
+                        .num_prompt_tokens = 0,
+                        .allowed = allowed};
+    return sample(logits, row, scratch, kernels);
+  };
+  CHECK(sample_of({}, {0b1101}, 0).token == 0);
+  CHECK(sample_of({.logit_bias = {{1, 50.0f}, {3, 2.0f}}}, {0b1101}, 0).token == 3);
+  CHECK(!sample_of({}, {0}, 0).is_valid);
+  const SamplingParams params{.temperature = 2, .top_k = 3, .num_logprobs = 0, .seed = 5};
+  int counts[4] = {};
+  for (int i = 0; i < 2000; ++i) ++counts[sample_of(params, {0b1001}, i).token];
+  CHECK(counts[1] == 0 && counts[2] == 0 && counts[0] > counts[3] && counts[3] > 500);
+  // Log-probabilities are of all tokens, as without it.
+  CHECK(sample_of(params, {0b1000}, 0).logprob < -7);
+}
+
 }  // namespace
 
 int main() {
   test_philox();
   test_greedy();
+  test_allowed();
   test_penalties();
   test_distributions();
   test_seed_and_position_decide();

@@ -63,8 +63,26 @@ export const ChatMessage = z.strictObject({
 })
 export type ChatMessage = z.infer<typeof ChatMessage>
 
+/** What a chat's answer must be: any text, any JSON object, or JSON that a schema allows. */
+export const ResponseFormat = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
+  z.strictObject({
+    type: z.literal('json_schema'),
+    json_schema: z.strictObject({
+      name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
+      description: z.string().max(1024).nullish(),
+      schema: z.record(z.string(), z.unknown()),
+      /** Answers are always held to the schema; what cannot be held to is refused. */
+      strict: z.boolean().nullish(),
+    }),
+  }),
+])
+export type ResponseFormat = z.infer<typeof ResponseFormat>
+
 export const ChatBody = z.strictObject({
   ...common,
+  response_format: ResponseFormat.nullish(),
   messages: z.array(ChatMessage).min(1).max(1024),
   max_completion_tokens: z.int().positive().nullish(),
   logprobs: z.boolean().nullish(),

@@ -19,4 +19,7 @@ export const limits = {
   maxStopStringLength: 256,
   maxLogprobs: 20,
   maxLogitBias: 1024,
+  /** The schema of a `response_format`, and the program that holds the answer to it. */
+  jsonSchemaBytes: 64 * 1024,
+  grammarInstructions: 20_000,
 } as const

@@ -66,6 +66,12 @@ export const Task = z.strictObject({
   maxNewTokens: z.int().positive(),
   stopTokens: z.array(TokenId).max(16),
   ignoreEos: z.boolean(),
+  /** What the answer's bytes must be, as the engine's program; absent: anything. */
+  grammar: z
+    .array(z.int().nonnegative())
+    .min(3)
+    .max(3 * limits.grammarInstructions)
+    .optional(),
   sampling: Sampling,
   arrivalMs: TimeMs,
   deadlineMs: TimeMs,

@@ -1,8 +1,10 @@
+import type { Grammar } from '@punica/grammar'
 import type { AdapterRef, ChatBody, CompletionBody, Sampling } from '@punica/schema'
 import { AppError } from '@punica/schema'
 import type { Tokenizer } from '@punica/tokenizer'
 import type { ResolvedModel } from '../catalog/resolve.ts'
 import { encodeChat, encodeCompletion } from './encode.ts'
+import { toGrammar } from './grammar.ts'
 import { toSampling } from './sampling.ts'
 
 /** All that there is to know of a call once it has been accepted: numbers, and its stop strings. */
@@ -13,6 +15,8 @@ export type Plan = {
   promptTokens: readonly number[]
   maxNewTokens: number
   ignoreEos: boolean
+  /** What the answer is held to; null: nothing. */
+  grammar: Grammar | null
   numChoices: number
   /** Choice i is sampled with seed + i. */
   sampling: Sampling
@@ -41,7 +45,8 @@ export const planChat = (input: PlanInput<ChatBody>): Plan => {
     body.max_completion_tokens == null
       ? { field: 'max_tokens', value: body.max_tokens ?? null }
       : { field: 'max_completion_tokens', value: body.max_completion_tokens }
-  return plan(input, { promptTokens, promptField: 'messages', asked, numLogprobs })
+  const grammar = toGrammar(body)
+  return plan(input, { promptTokens, promptField: 'messages', asked, numLogprobs, grammar })
 }
 
 /** Throws as planChat does. */
@@ -52,6 +57,7 @@ export const planCompletion = (input: PlanInput<CompletionBody>): Plan => {
     promptField: 'prompt',
     asked: { field: 'max_tokens', value: body.max_tokens ?? null },
     numLogprobs: body.logprobs ?? null,
+    grammar: null,
   })
 }
 
@@ -61,11 +67,12 @@ type Details = {
   /** The bound on the answer, under the name that the caller used. */
   asked: { field: string; value: number | null }
   numLogprobs: number | null
+  grammar: Grammar | null
 }
 
 const plan = (
   { requestId, tenant, model, body, tokenizer }: PlanInput<ChatBody | CompletionBody>,
-  { promptTokens, promptField, asked, numLogprobs }: Details,
+  { promptTokens, promptField, asked, numLogprobs, grammar }: Details,
 ): Plan => ({
   requestId,
   tenant,
@@ -73,6 +80,7 @@ const plan = (
   promptTokens,
   maxNewTokens: boundAnswer(promptTokens.length, model.base.maxContext, promptField, asked),
   ignoreEos: body.ignore_eos ?? false,
+  grammar,
   numChoices: body.n ?? 1,
   sampling: toSampling(body, numLogprobs, tokenizer.vocabSize),
   stops: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),

@@ -192,9 +192,13 @@ const openAccount = (
 }
 
 const toTask = (
-  { tenant, adapter, maxNewTokens, ignoreEos }: Plan,
+  { tenant, adapter, maxNewTokens, ignoreEos, grammar }: Plan,
   when: Pick<Task, 'gatewayId' | 'arrivalMs' | 'deadlineMs'>,
-) => ({ tenant, adapter, maxNewTokens, ignoreEos, ...when })
+) => ({
+  ...{ tenant, adapter, maxNewTokens, ignoreEos },
+  ...(grammar === null ? {} : { grammar: [...grammar] }),
+  ...when,
+})
 
 const toUsage = (numPromptTokens: number, numGenerated: number): Usage => ({
   prompt_tokens: numPromptTokens,

@@ -132,6 +132,7 @@ const toEngineRequest = ({ engineId, task }: Entry, adapter: AdapterHandle) => {
     maxNewTokens: task.maxNewTokens,
     stopTokens: task.stopTokens,
     ignoreEos: task.ignoreEos,
+    ...(task.grammar === undefined ? {} : { grammar: task.grammar }),
     sampling: { ...sampling, seed: BigInt(seed) },
   }
 }

@@ -153,6 +153,7 @@ Request request_from_js(Napi::Object request) {
           .max_new_tokens = int_of(request, "maxNewTokens"),
           .stop_tokens = tokens_of(request, "stopTokens"),
           .ignore_eos = bool_of(request, "ignoreEos"),
+          .grammar = tokens_of(request, "grammar"),
           .sampling = sampling_from_js(request.Get("sampling").As<Napi::Object>())};
 }
 

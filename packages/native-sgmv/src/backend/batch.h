@@ -31,6 +31,8 @@ struct SampleRow {
   int32_t position;                 // of the token to be chosen; with the seed, all its randomness
   std::span<const int32_t> tokens;  // prompt and generated tokens so far
   int num_prompt_tokens;
+  // Bit (t % 32) of word t / 32: whether token t may be chosen. Empty: all may.
+  std::span<const uint32_t> allowed{};
 };
 
 struct TokenLogprob {
@@ -39,8 +41,8 @@ struct TokenLogprob {
 };
 
 struct Sample {
-  // false: the logits of this row are not finite and no token was chosen. Weights of one tenant can
-  // do that; the other rows are none the worse for it.
+  // false: the logits of this row are not finite, or no token is allowed, and none was chosen.
+  // Weights of one tenant can do that; the other rows are none the worse for it.
   bool is_valid = true;
   int32_t token = 0;
   float logprob = 0;                // set when num_logprobs >= 0

@@ -64,7 +64,7 @@ void Batcher::clear() {
 }
 
 void Batcher::append(const Chunk& chunk) {
-  const Sequence& sequence = *chunk.sequence;
+  Sequence& sequence = *chunk.sequence;
   const Request& request = sequence.request;
   const int context_len = sequence.num_computed + chunk.num_rows;
   for (int position = sequence.num_computed; position < context_len; ++position) {
@@ -82,6 +82,10 @@ void Batcher::append(const Chunk& chunk) {
                       .position = sequence.num_tokens(),
                       .tokens = request.tokens,
                       .num_prompt_tokens = request.num_prompt_tokens});
+  if (sequence.constraint) {
+    samples_.back().allowed =
+        sequence.constraint->allowed(sequence.generated(), request.stop_tokens);
+  }
 }
 
 }  // namespace sgmv

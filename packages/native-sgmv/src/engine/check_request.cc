@@ -101,6 +101,9 @@ void check_sampling(const SamplingParams& sampling, int vocab_size) {
 void check_request(const Request& request, const ModelConfig& config) {
   check_tokens(request, config);
   check_sampling(request.sampling, config.vocab_size);
+  if (request.ignore_eos && !request.grammar.empty()) {
+    refuse("ignoreEos is true; an answer that is held to a grammar ends with its text.");
+  }
   if (request.cache_key.size() > kMaxCacheKeyBytes) {
     refuse("cacheKey has " + text(request.cache_key.size()) + " bytes; at most " +
            text(kMaxCacheKeyBytes) + " are allowed.");

@@ -39,11 +39,14 @@ struct Request {
   int max_new_tokens;           // counted from num_prompt_tokens
   std::vector<int32_t> stop_tokens;
   bool ignore_eos = false;  // stop_tokens are sampled like any other
+  // What the generated text must be, as read_program() of grammar/program.h reads it; empty: free.
+  // A text that is whole ends the request at a stop token, or where nothing may follow it.
+  std::vector<int32_t> grammar{};
   SamplingParams sampling;
 };
 
 enum class FinishReason : uint8_t {
-  kStop,       // a stop token
+  kStop,       // a stop token, or the end of what the grammar allows
   kLength,     // max_new_tokens, or the model's context is full
   kCancelled,  // cancel()
   kEvicted,    // evict(), or no KV page was left and this was the newest request

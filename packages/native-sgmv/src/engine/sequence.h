@@ -1,19 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/engine.h"
 #include "engine/host_adapters.h"
 #include "engine/prefix_cache.h"
 #include "engine/resident_adapters.h"
+#include "grammar/constraint.h"
 
 namespace sgmv {
 
 // A request under way and the pages of its KV cache.
 struct Sequence {
-  Request request;        // request.tokens grows as tokens are generated
-  AdapterRef adapter;     // null for the base model
+  Request request;     // request.tokens grows as tokens are generated
+  AdapterRef adapter;  // null for the base model
+  std::optional<Constraint> constraint;
   bool admitted = false;  // has left the queue for the batch
   bool ended = false;     // and reported as such
   // The adapter's copy in the pool, while the sequence is in the batch.
@@ -30,6 +34,9 @@ struct Sequence {
   int num_tokens() const { return static_cast<int>(request.tokens.size()); }
   int num_uncomputed() const { return num_tokens() - num_computed; }
   int num_generated() const { return num_tokens() - request.num_prompt_tokens; }
+  std::span<const int32_t> generated() const {
+    return std::span(request.tokens).subspan(request.num_prompt_tokens);
+  }
   bool ready() const { return adapter == nullptr || (resident != nullptr && resident->ready); }
 };
 

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <new>
+#include <span>
+#include <stdexcept>
 #include <utility>
 
 #include "engine/check_request.h"
@@ -15,6 +17,7 @@ StepEngine::StepEngine(std::unique_ptr<Backend> backend, std::unique_ptr<Model> 
       num_slots_(num_slots),
       page_size_(options.model.page_size),
       max_adapter_rank_(options.max_adapter_rank),
+      grammars_(options.model.folder, model_->config().vocab_size),
       adapters_({.max_bytes = options.host_adapter_bytes,
                  .num_slots = num_slots,
                  .slot_bytes = backend_->page_bytes(),
@@ -77,6 +80,7 @@ void StepEngine::pin_adapter(AdapterHandle adapter, bool pinned) { adapters_.pin
 void StepEngine::submit(Request request) {
   check_request(request, config());
   auto sequence = std::make_unique<Sequence>();
+  if (!request.grammar.empty()) sequence->constraint.emplace(grammar_of(request));
   if (request.adapter != 0) sequence->adapter = adapters_.hold(request.adapter);
   sequence->request = std::move(request);
   const AdapterRef adapter = sequence->adapter;
@@ -112,6 +116,21 @@ EngineStats StepEngine::stats() const {
           .adapter_slots = loop.adapter_slots,
           .host_adapter_bytes = adapters_.num_bytes(),
           .adapters = adapters_.states()};
+}
+
+std::shared_ptr<Grammar> StepEngine::grammar_of(const Request& request) {
+  std::shared_ptr<Grammar> grammar;
+  try {
+    grammar = grammars_.get(request.grammar);
+  } catch (const std::invalid_argument& error) {
+    throw EngineError("invalid_request", error.what());
+  }
+  const auto generated = std::span(request.tokens).subspan(request.num_prompt_tokens);
+  if (!grammar->begins_with(generated)) {
+    throw EngineError("invalid_request",
+                      "grammar: the tokens from numPromptTokens on do not begin a text of it.");
+  }
+  return grammar;
 }
 
 void StepEngine::check_rank(int rank) const {

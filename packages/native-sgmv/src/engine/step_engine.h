@@ -10,6 +10,7 @@
 #include "engine/host_adapters.h"
 #include "engine/inbox.h"
 #include "engine/step_loop.h"
+#include "grammar/grammar_cache.h"
 
 namespace sgmv {
 
@@ -33,6 +34,7 @@ class StepEngine final : public Engine {
   EngineStats stats() const override;
 
  private:
+  std::shared_ptr<Grammar> grammar_of(const Request& request);
   void check_rank(int rank) const;
 
   const std::unique_ptr<Backend> backend_;
@@ -40,6 +42,7 @@ class StepEngine final : public Engine {
   const int num_slots_;
   const int page_size_;
   const int max_adapter_rank_;
+  GrammarCache grammars_;
   HostAdapters adapters_;
   Inbox inbox_;
   StepLoop loop_;

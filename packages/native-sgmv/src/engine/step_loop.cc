@@ -249,6 +249,8 @@ void StepLoop::accept(Sequence& sequence, Sample sample) {
   if (sequence.num_generated() == request.max_new_tokens ||
       sequence.num_tokens() == model_.config().max_positions) {
     end(sequence, FinishReason::kLength);
+  } else if (sequence.constraint && sequence.constraint->is_complete(sequence.generated())) {
+    end(sequence, FinishReason::kStop);
   }
 }
 

@@ -245,7 +245,7 @@ Json parse_json(std::string_view text, const JsonLimits& limits) {
   return Parser(text, limits).parse();
 }
 
-Json read_json_file(const std::string& path, size_t max_bytes) {
+Json read_json_file(const std::string& path, size_t max_bytes, const JsonLimits& limits) {
   std::error_code error;
   const auto num_bytes = std::filesystem::file_size(path, error);
   if (error) throw std::runtime_error(path + ": " + error.message());
@@ -258,7 +258,7 @@ Json read_json_file(const std::string& path, size_t max_bytes) {
     throw std::runtime_error(path + ": cannot be read");
   }
   try {
-    return parse_json(text);
+    return parse_json(text, limits);
   } catch (const std::runtime_error& syntax) {
     throw std::runtime_error(path + ": " + syntax.what());
   }

@@ -39,7 +39,7 @@ Json parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // Reads the JSON file at `path`, at most `max_bytes` long. Throws std::runtime_error naming the
 // file.
-Json read_json_file(const std::string& path, size_t max_bytes);
+Json read_json_file(const std::string& path, size_t max_bytes, const JsonLimits& limits = {});
 
 // `text` in quotes and cut to a length that suits a message.
 std::string in_quotes(std::string_view text);

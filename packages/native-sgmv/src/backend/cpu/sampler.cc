@@ -24,6 +24,23 @@ bool changes_logits(const SamplingParams& p) {
          !p.logit_bias.empty();
 }
 
+bool is_allowed(std::span<const uint32_t> allowed, int32_t token) {
+  return (allowed[token / 32] >> (token % 32) & 1) != 0;
+}
+
+// Leaves the tokens of `allowed` and makes the others impossible; false where that is all.
+bool keep_allowed(std::span<float> logits, std::span<const uint32_t> allowed) {
+  bool is_any = false;
+  for (int32_t token = 0; token < static_cast<int32_t>(logits.size()); ++token) {
+    if (is_allowed(allowed, token)) {
+      is_any = true;
+    } else {
+      logits[token] = -std::numeric_limits<float>::infinity();
+    }
+  }
+  return is_any;
+}
+
 // Adds penalties and bias to `logits`.
 void change_logits(std::span<float> logits, const SampleRow& row,
                    std::vector<SamplerScratch::Counts>& counts) {
@@ -124,8 +141,9 @@ int32_t choose(Ranking& ranking, std::span<const float> weights, const SampleRow
     sum += ranking[i].weight;
     if (sum > target) return ranking[i].token;
   }
-  return ranking[num_kept - 1]
-      .token;  // `kept` was summed in another order and is larger by an ulp.
+  // `kept` was summed in another order and is larger by an ulp. What has no weight is not allowed.
+  while (num_kept > 1 && ranking[num_kept - 1].weight == 0) --num_kept;
+  return ranking[num_kept - 1].token;
 }
 
 void add_logprobs(Sample& result, std::span<const float> logits, float max, const SampleRow& row,
@@ -158,9 +176,12 @@ Sample sample(std::span<const float> raw_logits, const SampleRow& row, SamplerSc
 
   std::span<const float> logits = raw_logits;
   float max = raw.max;
-  if (changes_logits(p)) {
+  if (changes_logits(p) || !row.allowed.empty()) {
     scratch.logits.assign(raw_logits.begin(), raw_logits.end());
-    change_logits(scratch.logits, row, scratch.counts);
+    if (changes_logits(p)) change_logits(scratch.logits, row, scratch.counts);
+    if (!row.allowed.empty() && !keep_allowed(scratch.logits, row.allowed)) {
+      return {.is_valid = false};
+    }
     logits = scratch.logits;
     max = kernels.summarize(logits.data(), size).max;
   }

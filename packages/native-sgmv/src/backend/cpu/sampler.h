@@ -30,14 +30,15 @@ struct SamplerScratch {
 //
 // In this order: repetition penalty over prompt and generated tokens (Keskar et al. 2019: positive
 // logits divided, others multiplied), presence and frequency penalty over generated tokens (OpenAI:
-// subtracted once, and once a count), logit bias. Greedy then takes the largest, and the lowest
-// token id among equals. Otherwise the logits are divided by the temperature; top_k keeps the k
-// likeliest tokens; top_p of these, as renormalised, the fewest likeliest that make up top_p; min_p
-// those at least min_p times as likely as the likeliest. Among the kept, sorted by (probability
-// descending, token ascending), Philox(seed, position) chooses by inverse CDF.
+// subtracted once, and once a count), logit bias, and what is not allowed left out. Greedy then
+// takes the largest, and the lowest token id among equals. Otherwise the logits are divided by the
+// temperature; top_k keeps the k likeliest tokens; top_p of these, as renormalised, the fewest
+// likeliest that make up top_p; min_p those at least min_p times as likely as the likeliest. Among
+// the kept, sorted by (probability descending, token ascending), Philox(seed, position) chooses by
+// inverse CDF.
 //
-// Log-probabilities are of the raw logits. Where any of these is NaN or infinite, the sample is not
-// valid.
+// Log-probabilities are of the raw logits. Where any of these is NaN or infinite, or no token is
+// allowed, the sample is not valid.
 Sample sample(std::span<const float> logits, const SampleRow& row, SamplerScratch& scratch,
               const Kernels& kernels);
 

@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(SampleArgs args) {
   const int64_t size = args.vocab_size;
   Row raw{args.logits + blockIdx.x * size, args.vocab_size, 0, 1};
   const Summary summary = summarize(raw);
-  if (threadIdx.x == 0) result.is_finite = summary.all_finite ? 1 : 0;
+  if (threadIdx.x == 0) result.is_valid = summary.all_finite ? 1 : 0;
   if (!summary.all_finite) return;
 
   Row row = raw;
@@ -119,6 +119,10 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(SampleArgs args) {
   if (p.changed >= 0) {
     row.logits = args.changed_logits + p.changed * size;
     token = token_of(highest_rank(row, ~uint64_t{0}));
+    if (row.logits[token] == -INFINITY) {  // Its mask leaves nothing.
+      if (threadIdx.x == 0) result.is_valid = 0;
+      return;
+    }
   }
   if (p.temperature >= kMinTemperature) {
     row.max = row.logits[token];
@@ -130,7 +134,7 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(SampleArgs args) {
   write_logprobs(raw, p, token, result, args.top);
 }
 
-// Grid: (rows). Copies the logits of a row that has penalties or bias and adds these.
+// Grid: (rows). Copies the logits of a row that has penalties, bias or a mask and applies these.
 __global__ void __launch_bounds__(kThreads) change_kernel(SampleArgs args) {
   begin_kernel();
   const SamplerRow p = args.rows[blockIdx.x];
@@ -163,6 +167,12 @@ __global__ void __launch_bounds__(kThreads) change_kernel(SampleArgs args) {
   for (int i = threadIdx.x; i < p.num_biases; i += kThreads) {
     const SamplerBias bias = args.biases[p.first_bias + i];
     atomicAdd(&logits[bias.token], bias.bias);
+  }
+  if (p.first_allowed < 0) return;
+  __syncthreads();
+  const uint32_t* allowed = args.allowed + p.first_allowed;
+  for (int i = threadIdx.x; i < size; i += kThreads) {
+    if ((allowed[i / 32] >> (i % 32) & 1) == 0) logits[i] = -INFINITY;
   }
 }
 

@@ -15,8 +15,9 @@ struct SampleArgs {
   const SamplerRow* rows;
   const int32_t* tokens;
   const SamplerBias* biases;
-  float* changed_logits;  // [rows with penalties or bias, vocab_size]
-  uint32_t* counts;       // the same; zero before and after
+  const uint32_t* allowed;  // masks as in SampleRow, one behind the other
+  float* changed_logits;    // [rows with penalties, bias or a mask, vocab_size]
+  uint32_t* counts;         // the same; zero before and after
   SamplerResult* results;
   TokenLogprob* top;
 };

@@ -1,7 +1,6 @@
 #include "backend/cuda/sampler.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/sample.h"
@@ -13,13 +12,12 @@ constexpr size_t kAlignment = 16;
 
 size_t align(size_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
 
-bool changes_logits(const SamplingParams& p) {
-  return p.repetition_penalty != 1 || p.presence_penalty != 0 || p.frequency_penalty != 0 ||
-         !p.logit_bias.empty();
-}
-
 bool has_penalties(const SamplingParams& p) {
   return p.repetition_penalty != 1 || p.presence_penalty != 0 || p.frequency_penalty != 0;
+}
+
+bool changes_logits(const SampleRow& row) {
+  return has_penalties(*row.params) || !row.params->logit_bias.empty() || !row.allowed.empty();
 }
 
 }  // namespace
@@ -40,6 +38,7 @@ void Sampler::run(const float* logits, int vocab_size, std::span<const SampleRow
                         .rows = reinterpret_cast<const SamplerRow*>(device),
                         .tokens = reinterpret_cast<const int32_t*>(device + layout.tokens),
                         .biases = reinterpret_cast<const SamplerBias*>(device + layout.biases),
+                        .allowed = reinterpret_cast<const uint32_t*>(device + layout.allowed),
                         .changed_logits = changed,
                         .counts = reinterpret_cast<uint32_t*>(changed + changed_capacity_),
                         .results = reinterpret_cast<SamplerResult*>(device + layout.results),
@@ -55,17 +54,20 @@ Sampler::Layout Sampler::lay_out(std::span<const SampleRow> rows, int vocab_size
   Layout layout;
   size_t num_tokens = 0;
   size_t num_biases = 0;
+  size_t num_words = 0;
   size_t num_top = 0;
   for (const SampleRow& row : rows) {
     const SamplingParams& p = *row.params;
-    if (changes_logits(p)) ++layout.num_changed;
+    if (changes_logits(row)) ++layout.num_changed;
     if (has_penalties(p)) num_tokens += row.tokens.size();
     num_biases += p.logit_bias.size();
+    num_words += row.allowed.size();
     num_top += std::clamp(p.num_logprobs, 0, vocab_size);
   }
   layout.tokens = align(rows.size() * sizeof(SamplerRow));
   layout.biases = align(layout.tokens + num_tokens * sizeof(int32_t));
-  layout.results = align(layout.biases + num_biases * sizeof(SamplerBias));
+  layout.allowed = align(layout.biases + num_biases * sizeof(SamplerBias));
+  layout.results = align(layout.allowed + num_words * sizeof(uint32_t));
   layout.top = align(layout.results + rows.size() * sizeof(SamplerResult));
   layout.end = layout.top + num_top * sizeof(TokenLogprob);
   return layout;
@@ -90,9 +92,11 @@ void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int v
   auto* out = reinterpret_cast<SamplerRow*>(host_.get());
   auto* tokens = reinterpret_cast<int32_t*>(host_.get() + layout.tokens);
   auto* biases = reinterpret_cast<SamplerBias*>(host_.get() + layout.biases);
+  auto* allowed = reinterpret_cast<uint32_t*>(host_.get() + layout.allowed);
   int num_changed = 0;
   int num_tokens = 0;
   int num_biases = 0;
+  int num_words = 0;
   int num_top = 0;
   for (const SampleRow& row : rows) {
     const SamplingParams& p = *row.params;
@@ -106,7 +110,7 @@ void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int v
     r.frequency_penalty = p.frequency_penalty;
     r.top_k = p.top_k;
     r.position = row.position;
-    r.changed = changes_logits(p) ? num_changed++ : -1;
+    r.changed = changes_logits(row) ? num_changed++ : -1;
     r.first_token = num_tokens;
     r.num_tokens = has_penalties(p) ? static_cast<int>(row.tokens.size()) : 0;
     r.num_prompt_tokens = row.num_prompt_tokens;
@@ -115,6 +119,9 @@ void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int v
     r.first_bias = num_biases;
     r.num_biases = static_cast<int>(p.logit_bias.size());
     for (const auto& [token, bias] : p.logit_bias) biases[num_biases++] = {token, bias};
+    r.first_allowed = row.allowed.empty() ? -1 : num_words;
+    std::ranges::copy(row.allowed, allowed + num_words);
+    num_words += static_cast<int>(row.allowed.size());
     r.num_top = std::min(p.num_logprobs, vocab_size);
     r.first_top = num_top;
     num_top += std::max(r.num_top, 0);
@@ -128,8 +135,9 @@ void Sampler::read(const Layout& layout, std::span<const SampleRow> rows,
   const auto* top = reinterpret_cast<const TokenLogprob*>(host_.get() + layout.top);
   const auto* written = reinterpret_cast<const SamplerRow*>(host_.get());
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (results[i].is_finite == 0) throw std::runtime_error("non-finite logits");
     Sample& sample = samples[i];
+    sample.is_valid = results[i].is_valid != 0;
+    if (!sample.is_valid) continue;
     sample.token = results[i].token;
     sample.top.clear();
     if (written[i].num_top < 0) continue;

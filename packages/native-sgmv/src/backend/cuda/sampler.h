@@ -21,14 +21,15 @@ struct SamplerRow {
   float frequency_penalty;
   int32_t top_k;
   int32_t position;
-  int32_t changed;  // among the rows with penalties or bias; negative: neither
+  int32_t changed;  // among the rows with penalties, bias or a mask; negative: none of these
   int32_t first_token;
   int32_t num_tokens;
   int32_t num_prompt_tokens;
   int32_t first_bias;
   int32_t num_biases;
-  int32_t num_top;    // log-probabilities of the likeliest tokens; negative: none at all
-  int32_t first_top;  // where they go
+  int32_t first_allowed;  // word of the row's mask; negative: every token is allowed
+  int32_t num_top;        // log-probabilities of the likeliest tokens; negative: none at all
+  int32_t first_top;      // where they go
 };
 
 struct SamplerBias {
@@ -39,7 +40,7 @@ struct SamplerBias {
 struct SamplerResult {
   int32_t token;
   float logprob;
-  int32_t is_finite;  // every logit is
+  int32_t is_valid;  // every logit is finite, and a token is allowed
 };
 
 // Chooses tokens from logits on the device, by the rules of cpu/sampler.h. Only token ids and the
@@ -47,8 +48,7 @@ struct SamplerResult {
 class Sampler {
  public:
   // logits is [rows.size(), vocab_size] in device memory. Waits until the samples are in host
-  // memory. Throws std::runtime_error("non-finite logits") if any logit of a row is NaN or
-  // infinite.
+  // memory.
   void run(const float* logits, int vocab_size, std::span<const SampleRow> rows,
            std::span<Sample> samples, cudaStream_t stream);
 
@@ -57,6 +57,7 @@ class Sampler {
   struct Layout {
     size_t tokens = 0;
     size_t biases = 0;
+    size_t allowed = 0;
     size_t results = 0;
     size_t top = 0;
     size_t end = 0;

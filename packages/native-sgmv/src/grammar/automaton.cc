@@ -1,0 +1,95 @@
+#include "grammar/automaton.h"
+
+#include <algorithm>
+
+namespace sgmv {
+namespace {
+
+// Bounds on what one state may hold. What is beyond them is not followed: such texts are then not
+// offered, and those that are offered still are of the grammar.
+constexpr int kMaxDepth = 256;
+constexpr size_t kMaxVisited = 4096;
+
+}  // namespace
+
+Automaton::Automaton(std::shared_ptr<const Program> program) : program_(std::move(program)) {
+  expand({0, kNoFrame});
+  keep_state();  // kStart is there even where nothing may follow.
+}
+
+Automaton::State Automaton::step(State state, uint8_t byte) {
+  visited_.clear();
+  threads_.clear();
+  accepts_ = false;
+  for (const Thread& thread : *states_[state].threads) {
+    const Instruction& instruction = (*program_)[thread.at];
+    if (byte >= instruction.a && byte <= instruction.b) expand({thread.at + 1, thread.frame});
+  }
+  const State next = threads_.empty() && !accepts_ ? kDead : keep_state();
+  states_[state].next[byte] = next;
+  return next;
+}
+
+// The state that the last expand() calls make up.
+Automaton::State Automaton::keep_state() {
+  std::ranges::sort(threads_);
+  const auto [it, is_new] =
+      known_.try_emplace({threads_, accepts_}, static_cast<State>(states_.size()));
+  if (is_new) {
+    StateData& data = states_.emplace_back();
+    data.threads = &it->first.first;
+    data.accepts = accepts_;
+    data.next.fill(kUnknown);
+  }
+  return it->second;
+}
+
+// Follows everything that takes no byte. A thread met before is not followed again, which ends the
+// loops of a program that has any.
+void Automaton::expand(Thread begin) {
+  std::vector<Thread> open{begin};
+  while (!open.empty()) {
+    const Thread thread = open.back();
+    open.pop_back();
+    if (visited_.size() == kMaxVisited) return;
+    if (std::ranges::find(visited_, thread) != visited_.end()) continue;
+    visited_.push_back(thread);
+    const Instruction& instruction = (*program_)[thread.at];
+    switch (instruction.op) {
+      case Instruction::Op::kByte:
+        threads_.push_back(thread);
+        break;
+      case Instruction::Op::kSplit:
+        open.push_back({instruction.b, thread.frame});
+        open.push_back({instruction.a, thread.frame});
+        break;
+      case Instruction::Op::kJump:
+        open.push_back({instruction.a, thread.frame});
+        break;
+      case Instruction::Op::kCall:
+        if (thread.frame == kNoFrame || frames_[thread.frame].depth < kMaxDepth) {
+          open.push_back({instruction.a, push(thread.frame, thread.at + 1)});
+        }
+        break;
+      case Instruction::Op::kReturn:
+        if (thread.frame == kNoFrame) {
+          accepts_ = true;
+        } else {
+          open.push_back({frames_[thread.frame].return_to, frames_[thread.frame].below});
+        }
+        break;
+    }
+  }
+}
+
+Automaton::Frame Automaton::push(Frame below, int32_t return_to) {
+  const auto [it, is_new] =
+      known_frames_.try_emplace({below, return_to}, static_cast<Frame>(frames_.size()));
+  if (is_new) {
+    const int32_t depth = below == kNoFrame ? 1 : frames_[below].depth + 1;
+    frames_.push_back({below, return_to, depth});
+  }
+  return it->second;
+}
+
+}  // namespace sgmv

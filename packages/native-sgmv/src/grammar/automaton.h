@@ -1,0 +1,77 @@
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "grammar/program.h"
+
+namespace sgmv {
+
+// A program run over bytes, one state for all the ways in which the bytes so far can be read.
+// States are made as they are met and kept, so that a byte met again in the same state is one
+// look-up.
+class Automaton {
+ public:
+  using State = int32_t;
+  static constexpr State kDead = -1;  // no text of the grammar begins like this
+  static constexpr State kStart = 0;
+
+  explicit Automaton(std::shared_ptr<const Program> program);
+
+  State next(State state, uint8_t byte) {
+    const State known = states_[state].next[byte];
+    return known == kUnknown ? step(state, byte) : known;
+  }
+  // Whether the bytes so far are a whole text of the grammar.
+  bool accepts(State state) const { return states_[state].accepts; }
+  // Whether any byte may follow.
+  bool goes_on(State state) const { return !states_[state].threads->empty(); }
+
+  size_t num_states() const { return states_.size(); }
+
+ private:
+  // Where a call returns to, and what was there below it. The routine of the whole text has none.
+  using Frame = int32_t;
+  static constexpr Frame kNoFrame = -1;
+  struct FrameData {
+    Frame below;
+    int32_t return_to;
+    int32_t depth;
+  };
+  // One way to read the bytes so far: the instruction, a kByte, that must match the next one.
+  struct Thread {
+    int32_t at;
+    Frame frame;
+    auto operator<=>(const Thread&) const = default;
+  };
+  struct StateData {
+    const std::vector<Thread>* threads;  // sorted; the key of known_
+    bool accepts;
+    std::array<State, 256> next;
+  };
+
+  static constexpr State kUnknown = -2;
+
+  State step(State state, uint8_t byte);
+  State keep_state();
+  void expand(Thread begin);
+  Frame push(Frame below, int32_t return_to);
+
+  std::shared_ptr<const Program> program_;
+  std::vector<FrameData> frames_;
+  std::map<std::pair<Frame, int32_t>, Frame> known_frames_;
+  std::vector<StateData> states_;
+  std::map<std::pair<std::vector<Thread>, bool>, State> known_;
+
+  // Of the state being made.
+  std::vector<Thread> visited_;
+  std::vector<Thread> threads_;
+  bool accepts_ = false;
+};
+
+}  // namespace sgmv
