@@ -2,7 +2,7 @@ import type { Command, SchedulerEvent } from '@punica/scheduler'
 import type { EngineOptions } from './engine.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createGateways, type Message } from './gateway.ts'
-import { createMetrics, type MetricsSummary } from './metrics.ts'
+import { createMetrics, type MetricsSummary, summarize, type Totals } from './metrics.ts'
 import { createSimulatedNode, type NodeListener, type SimulatedNode } from './node.ts'
 import type { Trace } from './trace.ts'
 
@@ -33,7 +33,9 @@ export type Sample = {
 }
 
 export type Outcome = MetricsSummary & {
+  totals: Totals
   endMs: number
+  maxActive: number
   numRequests: number
   numDone: number
   numRefused: number
@@ -65,6 +67,7 @@ export const simulate = (
   const queue = createEventQueue()
   const metrics = createMetrics(options.numNodes, options.engine.maxBatchSize)
   const samples: Sample[] = []
+  let maxActive = 0
   const ends = { done: 0, refused: 0, evicted: 0, moved: 0 }
   let hasMoreArrivals = true
 
@@ -160,6 +163,7 @@ export const simulate = (
     onWorkingSet: ({ nodeId, numRequests }, before) => {
       if ((before === 0) !== (numRequests === 0)) {
         metrics.setActive(nodeId, numRequests > 0, queue.nowMs)
+        maxActive = Math.max(maxActive, metrics.numActive)
       }
     },
   }
@@ -204,9 +208,12 @@ export const simulate = (
   nextArrival()
   queue.run()
 
+  const totals = metrics.totals(queue.nowMs)
   return {
-    ...metrics.summary(queue.nowMs),
+    ...summarize(totals, queue.nowMs),
+    totals,
     endMs: queue.nowMs,
+    maxActive,
     numRequests: gateways.numArrived,
     numDone: ends.done,
     numRefused: ends.refused,

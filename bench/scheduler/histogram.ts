@@ -8,12 +8,14 @@ export type Histogram = {
   add(value: number, times?: number): void
   /** The upper edge of the bucket that holds the quantile; 0 when there are no values. */
   quantile(q: number): number
+  /** By bucket: what `createHistogram` goes on from. */
+  counts(): number[]
 }
 
 /** Counts positive values in buckets of equal ratio, so that a million values take no memory. */
-export const createHistogram = (): Histogram => {
-  const counts: number[] = []
-  let count = 0
+export const createHistogram = (initial: readonly number[] = []): Histogram => {
+  const counts = Array.from(initial, (count) => count ?? 0)
+  let count = counts.reduce((sum, number) => sum + number, 0)
   return {
     get count() {
       return count
@@ -32,5 +34,6 @@ export const createHistogram = (): Histogram => {
       }
       return 0
     },
+    counts: () => [...counts],
   }
 }

@@ -83,9 +83,13 @@ export const createSimulatedNode = (nodeId: string, { queue, options, listener }
     const { pool } = engine
     const { users, freePages } = countUse()
     const adapters: NodeStatus['adapters'] = []
-    for (const { digest, numPages } of pool.resident.values()) {
-      const sizeBytes = numPages * pool.pageBytes
-      adapters.push({ digest, tier: 'device', sizeBytes, requests: users.get(digest) ?? 0 })
+    for (const adapter of pool.resident.values()) {
+      const requests = users.get(adapter.digest) ?? 0
+      // There are hundreds, and from one status to the next few change.
+      if (adapter.reported.requests !== requests) {
+        adapter.reported = { ...adapter.reported, requests }
+      }
+      adapters.push(adapter.reported)
     }
     return {
       ...fixed,

@@ -1,4 +1,4 @@
-import type { AdapterRef } from '@punica/schema'
+import type { AdapterRef, NodeStatus } from '@punica/schema'
 
 /** An adapter's copy in the pool of a simulated GPU. */
 export type DeviceAdapter = {
@@ -8,6 +8,8 @@ export type DeviceAdapter = {
   /** When its copy from host memory is over. */
   readonly readyMs: number
   numUsers: number
+  /** As the newest status named it. */
+  reported: NodeStatus['adapters'][number]
   /** The step that has counted it, so that a step counts each adapter once. */
   countedIn: number
 }
@@ -91,6 +93,7 @@ export const createPool = ({ numPages, pageBytes }: Options) => {
         numPages: count,
         readyMs,
         numUsers: 1,
+        reported: { digest, tier: 'device' as const, sizeBytes: count * pageBytes, requests: 0 },
         countedIn: -1,
       }
       resident.set(digest, adapter)

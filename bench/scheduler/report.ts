@@ -249,7 +249,10 @@ const frontierChart = (frontier: readonly Run[]): Panel => {
 const toJson = (settings: Settings, runs: readonly Run[], frontier: readonly Run[]) => {
   const { trace, cluster, meanRate, load, seed, numPools, pace } = settings
   const { stepTime, ...engine } = cluster.engine
-  const short = ({ outcome: { samples: _, ...numbers }, ...run }: Run) => ({ ...run, ...numbers })
+  const short = ({ outcome: { samples: _, totals: __, ...numbers }, ...run }: Run) => ({
+    ...run,
+    ...numbers,
+  })
   return {
     trace: trace.name,
     description: trace.description,

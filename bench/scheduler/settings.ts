@@ -103,6 +103,8 @@ export const parseSettings = (args: readonly string[]): Settings => {
     targetStepMs: optional('target-step'),
     statusIntervalMs: number('status-ms', values['status-ms']),
   })
+  const numPools = number('pools', values.pools)
+  if (values.record !== undefined && numPools > 1) throw new Error('--record: of one pool only')
   const seed = number('seed', values.seed)
   const meanRate = toMeanRate({
     peakRate: optional('peak-rate'),
@@ -139,7 +141,7 @@ export const parseSettings = (args: readonly string[]): Settings => {
       targetInterTokenMs: optional('target-itl'),
       packInterTokenMs: optional('pack-itl'),
     },
-    numPools: number('pools', values.pools),
+    numPools,
     seed,
     isFrontier: values.frontier,
     recordPath: values.record ?? null,

@@ -1,8 +1,8 @@
-import { type ClusterOptions, type Router, simulate } from './cluster.ts'
+import { type ClusterOptions, type Outcome, simulate } from './cluster.ts'
 import { createEventLog } from './event-log.ts'
 import { capacityOf } from './load.ts'
 import { createPolicy, schedulerOptions } from './policies.ts'
-import { createPools } from './pools.ts'
+import { runPools } from './pool-workers.ts'
 import { type Run, toTable, writeReport } from './report.ts'
 import { parseSettings, type Settings, usage } from './settings.ts'
 
@@ -11,32 +11,45 @@ const frontierLimits = [16, 20, 24, 28, 30, 31, 32]
 const frontierShares = [0.5625, 0.625, 0.75, 0.875, 1]
 const maxFrontierLoad = 0.95
 
-const runOne = (
+const runOne = async (
   settings: Settings,
   policy: string,
   cluster: ClusterOptions = settings.cluster,
   logPath: string | null = null,
-): Run => {
-  const { trace, numPools } = settings
-  const create = (): Router => createPolicy(policy, settings.pace)
-  const router = numPools === 1 ? create() : createPools(numPools, create)
-  const options = schedulerOptions(policy, settings.pace)
-  const log = logPath === null || options === undefined ? null : createEventLog(logPath, options)
-  const startMs = performance.now()
-  const outcome = simulate(trace, router, cluster, log === null ? {} : { onDecision: log.write })
-  log?.close()
-  const seconds = (performance.now() - startMs) / 1e3
-  const perSecond = Math.round(outcome.numEvents / seconds)
+): Promise<Run> => {
+  const { trace, numPools, pace, args } = settings
   const { numNodes, engine } = cluster
   const { maxBatchSize } = engine
+  const startMs = performance.now()
+  const outcome =
+    numPools > 1
+      ? await runPools({ args, policy, numNodes, maxBatchSize }, numPools)
+      : simulateLogged(trace, policy, { pace, cluster, logPath })
+  const seconds = (performance.now() - startMs) / 1e3
+  const perSecond = Math.round(outcome.numEvents / seconds)
   console.error(
     `${policy} on ${numNodes} GPUs, batch limit ${maxBatchSize}: ${outcome.numRequests} requests in ${seconds.toFixed(1)} s, ${perSecond} events/s`,
   )
   return { policy, numNodes, maxBatchSize, outcome }
 }
 
+type Choice = Pick<Settings, 'pace' | 'cluster'> & { logPath: string | null }
+
+const simulateLogged = (
+  trace: Settings['trace'],
+  policy: string,
+  { pace, cluster, logPath }: Choice,
+): Outcome => {
+  const options = schedulerOptions(policy, pace)
+  const log = logPath === null || options === undefined ? null : createEventLog(logPath, options)
+  const observer = log === null ? {} : { onDecision: log.write }
+  const outcome = simulate(trace, createPolicy(policy, pace), cluster, observer)
+  log?.close()
+  return outcome
+}
+
 /** Leaves out what could not serve the trace in the mean. */
-const runFrontier = (settings: Settings): Run[] => {
+const runFrontier = async (settings: Settings): Promise<Run[]> => {
   const { cluster, meanRate, lengths } = settings
   const limits = frontierLimits.map((maxBatchSize) => ({
     policy: 'consolidating',
@@ -46,30 +59,35 @@ const runFrontier = (settings: Settings): Run[] => {
     policy: 'least-loaded',
     cluster: { ...cluster, numNodes: Math.ceil(share * cluster.numNodes) },
   }))
-  return [...limits, ...shares]
-    .filter(({ cluster: { numNodes, engine } }) => {
-      const capacity = numNodes * capacityOf(engine, lengths)
-      return meanRate === null || meanRate <= maxFrontierLoad * capacity
-    })
-    .map(({ policy, cluster: changed }) => runOne(settings, policy, changed))
+  const chosen = [...limits, ...shares].filter(({ cluster: { numNodes, engine } }) => {
+    const capacity = numNodes * capacityOf(engine, lengths)
+    return meanRate === null || meanRate <= maxFrontierLoad * capacity
+  })
+  const runs: Run[] = []
+  for (const { policy, cluster: changed } of chosen) {
+    runs.push(await runOne(settings, policy, changed))
+  }
+  return runs
 }
 
-const main = (args: readonly string[]): void => {
+const main = async (args: readonly string[]): Promise<void> => {
   if (args.includes('--help')) {
     console.log(usage)
     return
   }
   const settings = parseSettings(args)
-  const runs = settings.policies.map((policy, index) =>
-    runOne(settings, policy, settings.cluster, index === 0 ? settings.recordPath : null),
-  )
-  const frontier = settings.isFrontier ? runFrontier(settings) : []
+  const runs: Run[] = []
+  for (const [index, policy] of settings.policies.entries()) {
+    const logPath = index === 0 ? settings.recordPath : null
+    runs.push(await runOne(settings, policy, settings.cluster, logPath))
+  }
+  const frontier = settings.isFrontier ? await runFrontier(settings) : []
   writeReport(settings, runs, frontier)
   console.log(toTable(runs))
 }
 
 try {
-  main(process.argv.slice(2))
+  await main(process.argv.slice(2))
 } catch (cause) {
   console.error(cause instanceof Error ? cause.message : cause)
   process.exitCode = 2

@@ -72,10 +72,10 @@ export type Node = {
   readonly placements: Map<string, Placement>
   /** By request id. */
   readonly reservations: Map<string, Reservation>
-  /** Derived from the status when first asked for: bytes of each adapter that it has. */
-  adapterSizes: ReadonlyMap<string, number> | null
+  /** What statuses have said of adapters that were asked about: bytes of the pool, by digest. */
+  readonly adapterSizes: Map<string, number>
   /** Derived from the status: bytes of the adapters that its requests use. */
-  reportedInUse: ReadonlyMap<string, number>
+  readonly reportedInUse: Map<string, number>
   /** Derived: free pages less what was assigned or reserved since the status was made. */
   freePages: number
   /** Derived: adapters that a placement or reservation uses. */
@@ -90,6 +90,9 @@ export type Node = {
   adapterBytes: number
 }
 
+/** Adapters of a node whose sizes are remembered. */
+const maxAdapterSizes = 4_096
+
 export const placementKey = (requestId: string, attempt: number): string =>
   `${attempt}:${requestId}`
 
@@ -100,7 +103,7 @@ export const createNode = (status: NodeStatus, nowMs: number): Node => {
     suspect: false,
     placements: new Map(),
     reservations: new Map(),
-    adapterSizes: null,
+    adapterSizes: new Map(),
     reportedInUse: new Map(),
     freePages: 0,
     uses: new Map(),
@@ -109,37 +112,38 @@ export const createNode = (status: NodeStatus, nowMs: number): Node => {
     numContextTokens: 0,
     adapterBytes: 0,
   }
-  updateStatus(node, status, new Map())
+  updateStatus(node, status)
   return node
 }
 
 /** A request as a status names it. */
 export type Reported = NodeStatus['requests'][number]
 
-export const byPlacementKey = (requests: readonly Reported[]): Map<string, Reported> =>
-  new Map(requests.map((request) => [placementKey(request.requestId, request.attempt), request]))
-
 /**
- * Takes over a status. A request that it names without its length has grown by a token a step at
- * most, which is what is then assumed.
+ * Takes over what a new status says of the requests that the node was given, and returns those that
+ * it was not. A request that is named without its length has grown by a token a step at most, which
+ * is what is then assumed.
  */
-export const updateStatus = (
-  node: Node,
-  status: NodeStatus,
-  mentioned: ReadonlyMap<string, Reported>,
-): void => {
-  const numSteps = Math.max(0, status.counters.steps - node.status.counters.steps)
-  for (const [key, placement] of node.placements) {
-    const request = mentioned.get(key)
-    if (request === undefined) continue
-    const { numTokens } = request
+export const takeReported = (node: Node, { requests, counters }: NodeStatus): Reported[] => {
+  const numSteps = Math.max(0, counters.steps - node.status.counters.steps)
+  for (const placement of node.placements.values()) placement.mentioned = false
+  return requests.filter(({ requestId, attempt, numTokens }) => {
+    const placement = node.placements.get(placementKey(requestId, attempt))
+    if (placement === undefined) return true
     const most = Math.min(placement.numTokens + numSteps, placement.maxTokens ?? Infinity)
     placement.numTokens = numTokens ?? most
-  }
+    placement.mentioned = true
+    return false
+  })
+}
+
+/** What the status says of the node as a whole. */
+export const updateStatus = (node: Node, status: NodeStatus): void => {
   node.status = status
-  node.adapterSizes = null
-  const inUse = status.adapters.filter(({ requests }) => requests > 0)
-  node.reportedInUse = new Map(inUse.map(({ digest, sizeBytes }) => [digest, sizeBytes]))
+  node.reportedInUse.clear()
+  for (const { digest, sizeBytes, requests } of status.adapters) {
+    if (requests > 0) node.reportedInUse.set(digest, sizeBytes)
+  }
   recount(node)
 }
 
@@ -215,13 +219,19 @@ const adapterBytesFor = (
   { digest, sizeBytes }: { digest: string; sizeBytes: number },
 ): number => adapterSize(node, digest) ?? sizeBytes
 
-/** What the node says of an adapter, in bytes; undefined: nothing. */
+/**
+ * Bytes that an adapter takes of the node's pool; undefined: it has not said. A digest names the same
+ * bytes for ever, so what was found once holds; on the disk an adapter is as large as its files.
+ */
 export const adapterSize = (node: Node, digest: string): number | undefined => {
-  // A status comes often and lists thousands; few of them are asked about before the next.
-  node.adapterSizes ??= new Map(
-    node.status.adapters.map((adapter) => [adapter.digest, adapter.sizeBytes]),
-  )
-  return node.adapterSizes.get(digest)
+  const known = node.adapterSizes.get(digest)
+  if (known !== undefined) return known
+  // A status comes often and lists thousands; few of them are asked about.
+  const found = node.status.adapters.find((adapter) => adapter.digest === digest)
+  if (found === undefined || found.tier === 'disk') return found?.sizeBytes
+  if (node.adapterSizes.size >= maxAdapterSizes) node.adapterSizes.clear()
+  node.adapterSizes.set(digest, found.sizeBytes)
+  return found.sizeBytes
 }
 
 export const adapterPagesFor = (node: Node, { adapter }: Demand): number =>
@@ -259,8 +269,11 @@ const count = (node: Node, { numTokens, numKvPages, adapter }: Share, mentioned:
   if (!mentioned) node.freePages -= numKvPages
   if (adapter === null) return
   const { digest, numPages, sizeBytes } = adapter
-  const use = node.uses.get(digest) ?? { numUsers: 0, numNew: 0, numPages, sizeBytes }
-  node.uses.set(digest, use)
+  let use = node.uses.get(digest)
+  if (use === undefined) {
+    use = { numUsers: 0, numNew: 0, numPages, sizeBytes }
+    node.uses.set(digest, use)
+  }
   const isReported = node.reportedInUse.has(digest)
   if (use.numUsers++ === 0 && !isReported) node.adapterBytes += use.sizeBytes
   if (mentioned || use.numNew++ > 0) return

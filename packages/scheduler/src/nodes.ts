@@ -4,12 +4,13 @@ import type { InterruptCause } from './events.ts'
 import {
   adapterSize,
   addPlacement,
-  byPlacementKey,
   createNode,
   type Node,
   type Placement,
+  placementKey,
   type Reported,
   removePlacement,
+  takeReported,
   updateStatus,
 } from './ledger.ts'
 import type { Waiting } from './queue.ts'
@@ -42,17 +43,15 @@ export const nodeReported = (state: State, status: NodeStatus): void => {
   node.seenMs = state.nowMs
   node.suspect = false
 
-  const mentioned = byPlacementKey(status.requests)
-  for (const [key, placement] of node.placements) {
-    placement.mentioned = mentioned.has(key)
-    settle(state, node, placement)
-  }
-  for (const [key, request] of mentioned) {
-    if (node.placements.has(key)) continue
+  const strangers = takeReported(node, status)
+  for (const placement of node.placements.values()) settle(state, node, placement)
+  for (const request of strangers) {
+    // It may be named twice.
+    if (node.placements.has(placementKey(request.requestId, request.attempt))) continue
     if (known === undefined) discover(state, node, request)
     else cancelReported(state, node, request)
   }
-  updateStatus(node, status, mentioned)
+  updateStatus(node, status)
   if (status.state === 'failed') {
     interruptAll(
       state,

@@ -88,7 +88,7 @@ const change = (random: Random, node: Node, index: number): void => {
   else {
     const freePages = random.below(100)
     const maxBatchSize = 2 + random.below(8)
-    updateStatus(node, { ...node.status, freePages, maxBatchSize }, new Map())
+    updateStatus(node, { ...node.status, freePages, maxBatchSize })
   }
 }
 
