@@ -60,7 +60,7 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const isReady = (): Promise<boolean> => isConnected(bus)
   const app = createApp({ gateway, names: tokenizer, log, clock, requestTimeoutMs, isReady })
   const newRequestId = (): string => randomBytes(16).toString('hex')
-  const natsFace = openNatsFace({ bus, gateway, log, newRequestId })
+  const natsFace = openNatsFace({ bus, gateway, log, names: tokenizer, newRequestId })
 
   const tick = (): void => {
     sequences.tick(clock())

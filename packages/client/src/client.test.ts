@@ -121,6 +121,22 @@ describe('createClient', () => {
     await aborts.take(1)
   })
 
+  it('gives up when a gateway falls silent, and not while it says that it is alive', async () => {
+    const { aborts } = serveFake(bus, () => [
+      accepted(0),
+      { type: 'alive', seq: 1 },
+      delta(2, 'la'),
+    ])
+    const stream = client.chat(body, { silenceMs: 20 })
+    const events: ApiEvent[] = []
+    const read = async (): Promise<void> => {
+      for await (const event of stream) events.push(event)
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'unavailable' })
+    expect(events).toEqual([accepted(0), delta(2, 'la')])
+    await aborts.take(1)
+  })
+
   it('bounds what waits for a slow reader', async () => {
     const many = Array.from({ length: 20_000 }, (_, i) => delta(i, 'x'))
     const { aborts } = serveFake(bus, () => many)

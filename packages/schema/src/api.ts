@@ -132,6 +132,13 @@ export const Usage = z.strictObject({
 })
 export type Usage = z.infer<typeof Usage>
 
+/** A token of the answer and what the model thought of it; as OpenAI's chat completions have it. */
+const TokenLogprob = z.strictObject({
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.int().min(0).max(255)),
+})
+
 export const FinishReason = z.enum(['stop', 'length'])
 export type FinishReason = z.infer<typeof FinishReason>
 
@@ -148,7 +155,15 @@ export const ApiEvent = z.discriminatedUnion('type', [
     nodeId: z.string(),
     /** Distinct adapters of the batch that made the newest token. */
     numAdapters: z.int().nonnegative(),
+    /** One entry a token, where the call asked for them. */
+    logprobs: z
+      .array(
+        TokenLogprob.extend({ top_logprobs: z.array(TokenLogprob).max(limits.maxLogprobs + 1) }),
+      )
+      .optional(),
   }),
+  /** Nothing new, but the call is under way; comes when nothing else has for `heartbeatMs`. */
+  z.strictObject({ type: z.literal('alive'), seq: z.int().nonnegative() }),
   z.strictObject({
     type: z.literal('finished'),
     seq: z.int().nonnegative(),

@@ -12,6 +12,8 @@ export const limits = {
   requestBodyBytes: 4 * 1024 ** 2,
   /** One message between processes; nats-server's max_payload is set to it. */
   messageBytes: 8 * 1024 ** 2,
+  /** A call over NATS hears of its gateway at least so often. */
+  heartbeatMs: 5_000,
   /** Choices of one request (`n`). */
   maxChoices: 16,
   /** Stop strings of one request, and the length of each. */

@@ -10,11 +10,11 @@ import {
   LogController,
 } from 'fastify'
 import { type Gateway, parseBody } from '../gateway.ts'
+import type { TokenNames } from '../logprobs.ts'
 import { type AnswerInput, answerStream, answerWhole } from './answer.ts'
 import { createChatShape } from './chat-shape.ts'
 import { createCompletionShape } from './completion-shape.ts'
 import { toErrorReply } from './errors.ts'
-import type { TokenNames } from './shape.ts'
 
 export type AppDeps = {
   gateway: Gateway

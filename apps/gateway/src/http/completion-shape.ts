@@ -1,5 +1,6 @@
+import { nameOf, type TokenNames } from '../logprobs.ts'
 import type { TokenDetail } from '../requests/answer-text.ts'
-import { nameOf, type Shape, type TokenNames, withChosen } from './shape.ts'
+import { type Shape, withChosen } from './shape.ts'
 
 /** POST /v1/completions. */
 export const createCompletionShape = (names: TokenNames, wantsLogprobs: boolean): Shape => {

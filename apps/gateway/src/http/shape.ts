@@ -1,5 +1,4 @@
 import type { FinishReason, TokenLogprobs } from '@punica/schema'
-import type { Tokenizer } from '@punica/tokenizer'
 import type { Piece } from '../requests/answer-text.ts'
 
 /** How an endpoint writes an answer; everything around the choices is the same for both. */
@@ -12,16 +11,6 @@ export type Shape = {
   piece(choice: number, piece: Piece): object
   ending(choice: number, reason: FinishReason): object
   whole(choice: number, answer: Piece, reason: FinishReason): object
-}
-
-export type TokenNames = Pick<Tokenizer, 'tokenBytes' | 'tokenText'>
-
-/** A token by its text; one that is a part of a character, by its bytes. */
-export const nameOf = ({ tokenBytes, tokenText }: TokenNames, token: number): string => {
-  const bytes = tokenBytes(token)
-  const text = tokenText(token)
-  if (bytes.length === 0 || Buffer.from(text).equals(bytes)) return text
-  return `bytes:${Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 }
 
 /** The likeliest tokens and the chosen one, which may not be among them. */

@@ -1,8 +1,12 @@
-import { ApiEvent, type Channel, channels, tenantInboxPrefix } from '@punica/schema'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { memoryBus } from '@punica/bus'
+import { ApiEvent, type Channel, channels, limits, tenantInboxPrefix } from '@punica/schema'
+import { pino } from '@punica/service'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { CallEvent } from '../requests/calls.ts'
 import { createMailbox } from '../testing/fake-pool.ts'
 import { apiKeyOf } from '../testing/fixtures.ts'
 import { startGateway, type TestGateway, tokenizer } from '../testing/start-gateway.ts'
+import { openNatsFace } from './face.ts'
 
 let gateway: TestGateway
 
@@ -84,8 +88,8 @@ describe('an error', () => {
       'model',
     ],
     [
-      'log-probabilities, which have no place in the answers',
-      { type: 'completion', body: { model: 'base', prompt: 'x', logprobs: 1 } },
+      'more log-probabilities than there may be',
+      { type: 'completion', body: { model: 'base', prompt: 'x', logprobs: 99 } },
       'invalid_request',
       'logprobs',
     ],
@@ -124,6 +128,79 @@ test('answers never go to an inbox of somebody else', async () => {
   expect(task.tenant).toBe('acme')
   const silent = Symbol('silent')
   expect(await Promise.race([foreign.next(), Promise.resolve(silent)])).toBe(silent)
+})
+
+test('log-probabilities come with the tokens that they are of', async () => {
+  const messages = [{ role: 'user', content: 'Hi' }]
+  const { untilEnd } = publish({
+    body: { model: 'poet', messages, logprobs: true, top_logprobs: 1 },
+  })
+  const task = await gateway.pool.nextTask()
+  expect(task.sampling.numLogprobs).toBe(1)
+  const [a = 0, b = 0] = tokenizer.encode('Hello there')
+  const logprobs = { logprob: -0.5, top: [{ token: b, logprob: -0.25 }] }
+  gateway.pool
+    .node('n1')
+    .send({ task, tokens: [a], from: 0, logprobs }, { task, end: 'length', numTokens: 1 })
+  const deltas = (await untilEnd()).filter((event) => event.type === 'delta')
+  expect(deltas.flatMap(({ logprobs }) => logprobs)).toEqual([
+    {
+      token: tokenizer.tokenText(a),
+      logprob: -0.5,
+      bytes: [...tokenizer.tokenBytes(a)],
+      top_logprobs: [
+        { token: tokenizer.tokenText(b), logprob: -0.25, bytes: [...tokenizer.tokenBytes(b)] },
+      ],
+    },
+  ])
+})
+
+test('a call that is quiet says that it is alive, and one that has ended does not', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const bus = memoryBus()
+  let tell: (event: CallEvent) => void = () => {}
+  const face = openNatsFace({
+    bus,
+    names: tokenizer,
+    log: pino({ level: 'silent' }),
+    newRequestId: () => 'r1',
+    gateway: {
+      authenticate: () => ({ tenant: 'acme' }),
+      listModels: () => [],
+      begin: (_, listener) => {
+        tell = listener
+        return { cancel: () => {}, fail: () => {} }
+      },
+    },
+  })
+  const heard: string[] = []
+  const replyTo = `${tenantInboxPrefix('acme')}.quiet`
+  bus.subscribe({ subject: replyTo, schema: ApiEvent }, ({ type }) => heard.push(type))
+  const call = {
+    type: 'completion' as const,
+    id: 'c',
+    apiKey: 'k',
+    body: { model: 'm', prompt: 'x' },
+  }
+  bus.publish(channels.generate('acme'), call, { replyTo })
+  const beat = async (): Promise<void> => {
+    await bus.flush()
+    vi.advanceTimersByTime(limits.heartbeatMs)
+    await bus.flush()
+  }
+  await beat()
+  tell({ type: 'accepted' })
+  await beat()
+  await beat()
+  tell({ type: 'done', usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 } })
+  await beat()
+  await beat()
+  expect(heard).toEqual(['alive', 'accepted', 'alive', 'done'])
+  face.close()
+  await bus.close()
 })
 
 test('models are those of the tenant', async () => {

@@ -7,6 +7,7 @@ import {
   CompletionBody,
   channels,
   type GenerateMessage,
+  limits,
   type ModelsCall,
   type ModelsReply,
   tenantInboxPrefix,
@@ -15,12 +16,14 @@ import {
 } from '@punica/schema'
 import type { Logger } from '@punica/service'
 import { type Body, type Gateway, parseBody } from '../gateway.ts'
+import { type TokenNames, toLogprobs } from '../logprobs.ts'
 import type { Call, CallEvent } from '../requests/calls.ts'
 
 export type NatsFaceDeps = {
   bus: Pick<Bus, 'reply' | 'serve' | 'subscribe'>
-  gateway: Gateway
+  gateway: Pick<Gateway, 'authenticate' | 'begin' | 'listModels'>
   log: Logger
+  names: TokenNames
   newRequestId: () => string
 }
 
@@ -41,15 +44,15 @@ const queue = 'gateways'
 export const openNatsFace = (deps: NatsFaceDeps): NatsFace => {
   const { bus, gateway } = deps
   /** By tenant and the caller's id. */
-  const running = new Map<string, Call>()
+  const running = new Map<string, Running>()
 
   const onAbort = ({ id, apiKey }: AbortCall, { subject }: Delivery): void => {
     const tenant = tenantOf(subject)
     const key = callKey(tenant, id)
-    const call = running.get(key)
-    if (call === undefined) return
+    const own = running.get(key)
+    if (own === undefined) return
     checkKey(gateway, tenant, apiKey)
-    call.fail(new AppError('cancelled', 'The call was aborted'))
+    own.call.fail(new AppError('cancelled', 'The call was aborted'))
   }
   const stopGenerate = bus.subscribe(
     channels.generate('*'),
@@ -62,6 +65,9 @@ export const openNatsFace = (deps: NatsFaceDeps): NatsFace => {
     { queue },
   )
   const stopAbort = bus.subscribe(channels.abort('*'), onAbort)
+  const heartbeat = setInterval(() => {
+    for (const own of running.values()) own.beat()
+  }, limits.heartbeatMs)
   const stopAccepting = (): void => {
     stopGenerate()
     stopModels()
@@ -71,13 +77,20 @@ export const openNatsFace = (deps: NatsFaceDeps): NatsFace => {
     close: () => {
       stopAccepting()
       stopAbort()
+      clearInterval(heartbeat)
     },
   }
 }
 
+type Running = {
+  call: Call
+  /** Says that the call is alive, unless something else was said since the last beat. */
+  beat(): void
+}
+
 const generate = (
-  { bus, gateway, log, newRequestId }: NatsFaceDeps,
-  running: Map<string, Call>,
+  { bus, gateway, log, names, newRequestId }: NatsFaceDeps,
+  running: Map<string, Running>,
   message: GenerateMessage,
   { subject, replyTo }: Delivery,
 ): void => {
@@ -87,7 +100,15 @@ const generate = (
     return
   }
   let seq = 0
-  const say = (event: Unnumbered): void => bus.reply(replyTo, ApiEvent, { ...event, seq: seq++ })
+  let hasSpoken = false
+  const say = (event: Unnumbered): void => {
+    hasSpoken = true
+    bus.reply(replyTo, ApiEvent, { ...event, seq: seq++ })
+  }
+  const beat = (): void => {
+    if (!hasSpoken) say({ type: 'alive' })
+    hasSpoken = false
+  }
   try {
     checkKey(gateway, tenant, message.apiKey)
     const parsed = parseCall(message)
@@ -95,11 +116,13 @@ const generate = (
     if (running.has(key)) {
       throw new AppError('conflict', `id: a call ${message.id} is under way`, { param: 'id' })
     }
+    const { model, logprobs } = parsed.body
+    const namesAsked = logprobs == null || logprobs === false ? null : names
     const call = gateway.begin({ requestId: newRequestId(), tenant, ...parsed }, (event) => {
       if (event.type === 'done' || event.type === 'failed') running.delete(key)
-      say(toApiEvent(event, parsed.body.model))
+      say(toApiEvent(event, model, namesAsked))
     })
-    running.set(key, call)
+    running.set(key, { call, beat })
   } catch (cause) {
     if (toAppError(cause).code === 'internal') log.error({ err: cause, tenant }, 'call failed')
     say({ type: 'error', error: toWireError(cause) })
@@ -107,7 +130,7 @@ const generate = (
 }
 
 const models = (
-  gateway: Gateway,
+  gateway: NatsFaceDeps['gateway'],
   { apiKey }: ModelsCall,
   { subject, replyTo }: Delivery,
 ): ModelsReply => {
@@ -129,34 +152,28 @@ const isInboxOf = (tenant: string, replyTo: string): boolean =>
 
 const callKey = (tenant: string, id: string): string => `${tenant} ${id}`
 
-const checkKey = (gateway: Gateway, tenant: string, apiKey: string): void => {
+const checkKey = (gateway: Pick<Gateway, 'authenticate'>, tenant: string, apiKey: string): void => {
   if (gateway.authenticate(apiKey).tenant === tenant) return
   throw new AppError('forbidden', `The API key belongs to another tenant than ${tenant}`)
 }
 
-const parseCall = ({ type, body }: GenerateMessage): Body => {
-  const parsed: Body =
-    type === 'chat'
-      ? { type, body: parseBody(ChatBody, body) }
-      : { type, body: parseBody(CompletionBody, body) }
-  const { logprobs } = parsed.body
-  if (logprobs == null || logprobs === false) return parsed
-  throw new AppError('invalid_request', 'logprobs: are answered over HTTP only', {
-    param: 'logprobs',
-  })
-}
+const parseCall = ({ type, body }: GenerateMessage): Body =>
+  type === 'chat'
+    ? { type, body: parseBody(ChatBody, body) }
+    : { type, body: parseBody(CompletionBody, body) }
 
 type WithoutSeq<E> = E extends unknown ? Omit<E, 'seq'> : never
 type Unnumbered = WithoutSeq<ApiEvent>
 
-const toApiEvent = (event: CallEvent, model: string): Unnumbered => {
+const toApiEvent = (event: CallEvent, model: string, names: TokenNames | null): Unnumbered => {
   switch (event.type) {
     case 'accepted':
       return { type: 'accepted', model }
     case 'delta': {
-      const { choice, text, numTokens, from } = event
+      const { choice, text, numTokens, from, details } = event
       const { nodeId, numAdapters } = from
-      return { type: 'delta', choice, text, numTokens, nodeId, numAdapters }
+      const logprobs = names === null ? {} : { logprobs: toLogprobs(names, details) }
+      return { type: 'delta', choice, text, numTokens, nodeId, numAdapters, ...logprobs }
     }
     case 'finished':
       return { type: 'finished', choice: event.choice, reason: event.reason }
