@@ -28,6 +28,7 @@ const mappers = {
   Pool: './prisma/client.ts#Pool as PoolRow',
   Adapter: './prisma/client.ts#Adapter as AdapterRow',
   AdapterVersion: './prisma/client.ts#AdapterVersion as AdapterVersionRow',
+  AdapterAlias: './prisma/client.ts#AdapterAlias as AdapterAliasRow',
   AdapterUpload: './prisma/client.ts#AdapterUpload as AdapterUploadRow',
   GpuNode: '../nodes/inventory.ts#NodeView',
 }

@@ -2,6 +2,17 @@ import { ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 import { parseKey } from './keys/api-key.ts'
 
+const List = (separator: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(separator)
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== ''),
+    )
+
 export const Config = z
   .object({
     DATABASE_URL: z.string().min(1),
@@ -30,6 +41,14 @@ export const Config = z
     CONSOLE_FOLDER: z.string().optional(),
     /** The pool that serves the base model. */
     POOL: Slug.default('default'),
+    /** Folders below which operators may import adapters from, with `:` between them. */
+    IMPORT_ROOTS: List(':'),
+    /** Hosts from which adapters may be imported, with `,` between them: `*.hf.co` is any below. */
+    IMPORT_HOSTS: List(','),
+    /** Whether such a host may have a private address. */
+    IMPORT_PRIVATE_ADDRESSES: z.stringbool().default(false),
+    /** How long the publication of an adapter waits for a node that tries it. */
+    PROBE_WAIT_MS: z.coerce.number().int().positive().default(30_000),
   })
   .refine((env) => (env.MODEL_FOLDER === undefined) === (env.BASE_MODEL === undefined), {
     path: ['BASE_MODEL'],
@@ -45,6 +64,12 @@ export const Config = z
     operatorKey: env.OPERATOR_KEY,
     natsAccountSeed: env.NATS_ACCOUNT_SEED,
     consoleFolder: env.CONSOLE_FOLDER,
+    imports: {
+      roots: env.IMPORT_ROOTS,
+      hosts: env.IMPORT_HOSTS,
+      allowPrivate: env.IMPORT_PRIVATE_ADDRESSES,
+    },
+    probeWaitMs: env.PROBE_WAIT_MS,
     baseModel:
       env.MODEL_FOLDER === undefined || env.BASE_MODEL === undefined
         ? null

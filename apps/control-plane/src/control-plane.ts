@@ -2,11 +2,13 @@ import type { Bus } from '@punica/bus'
 import type { ObjectStore } from '@punica/object-store'
 import { UsageEvent, usageStream } from '@punica/schema'
 import type { Logger } from '@punica/service'
+import { createProbe, type ProbeAdapter } from './adapters/probe-adapter.ts'
 import { createProjector } from './catalog/projector.ts'
 import { type BaseModelSetting, seedBaseModel } from './catalog/seed-base-model.ts'
 import { type Closers, createClosers } from './closers.ts'
 import type { Database } from './db/database.ts'
 import { keepHouse } from './housekeeping.ts'
+import type { ImportSettings } from './imports/import.ts'
 import { seedOperatorKey } from './keys/seed-operator-key.ts'
 import { createInventory } from './nodes/inventory.ts'
 import { watchNodes } from './nodes/watch-nodes.ts'
@@ -31,6 +33,11 @@ export type ControlPlaneOptions = {
   natsAccountSeed?: string | undefined
   consoleFolder?: string | undefined
   baseModel: BaseModelSetting | null
+  imports: ImportSettings
+  /** How long a publication waits for a node that tries the adapter. */
+  probeWaitMs: number
+  /** Asked instead of a node, in tests. */
+  probeAdapter?: ProbeAdapter
 }
 
 export type ControlPlane = { port: number; url: string; close(): Promise<void> }
@@ -74,7 +81,9 @@ const start = async (
       handle: (messages, position) => countUsage({ db, log }, messages, position),
     }),
   )
-  closers.add(keepHouse({ db, store, log }).stop)
+  closers.add(keepHouse({ db, store, inventory, log }).stop)
+  const { probeAdapter = createProbe({ bus, inventory, nodeWatch, waitMs: options.probeWaitMs }) } =
+    options
 
   let url = ''
   const server = await serve({
@@ -90,9 +99,11 @@ const start = async (
       uploads: createGate(maxUploads, 'uploads'),
       inspections: createGate(maxInspections, 'checks of adapters'),
       playground: createPlayground(options.connectTenant),
+      probeAdapter,
       settings: {
         publicUrl: () => options.publicUrl ?? url,
         natsAccountSeed: options.natsAccountSeed ?? null,
+        imports: options.imports,
       },
       log,
     },

@@ -9,6 +9,8 @@ import {
   type LeaderAnnouncement,
   type NodeCommand,
   type NodeState,
+  type ProbeReply,
+  type ProbeRequest,
   type ReplayReply,
   type ReplayRequest,
   toWireError,
@@ -18,6 +20,7 @@ import type { Adapters } from './adapters/adapters.ts'
 import type { DiskCache } from './adapters/disk-cache.ts'
 import type { Config } from './config.ts'
 import { createNodeMetrics } from './node-metrics.ts'
+import { createProbes } from './probe/probes.ts'
 import { createStepPublisher, type End } from './publish-steps.ts'
 import { createRequests } from './requests/requests.ts'
 import { createTable } from './requests/table.ts'
@@ -54,6 +57,7 @@ export const serveNode = async (signal: AbortSignal, deps: NodeDeps): Promise<vo
   engine.onStep(node.onStep)
   const stops = [
     bus.serve(channels.assign(nodeId), node.assign),
+    bus.serve(channels.probe(nodeId), node.probe),
     bus.serve(channels.replay(nodeId), node.replay),
     bus.subscribe(channels.nodeCommand(nodeId), node.obey),
     bus.subscribe(channels.leader(pool), node.follow),
@@ -86,7 +90,7 @@ type Parts = ReturnType<typeof assemble>
 const createNode = (deps: NodeDeps) => {
   const { log } = deps
   const parts = assemble(deps, (end) => onEnd(end))
-  const { requests, table, outbox, counters, metrics, health } = parts
+  const { requests, probes, table, outbox, counters, metrics, health } = parts
   const report = (): void => reportStatus(deps, parts, fail)
   const reporter = createReporter(report, statusIntervalMs)
   let idle = (): void => {}
@@ -120,6 +124,8 @@ const createNode = (deps: NodeDeps) => {
       reporter.soon()
       return reply
     },
+    probe: async ({ adapter }: ProbeRequest): Promise<ProbeReply> =>
+      checkReady(health) ?? probes.probe(adapter),
     obey: ({ type, epoch, ...attempt }: NodeCommand): void => {
       if (isCurrent(health, epoch)) requests.stop(attempt, type)
     },
@@ -142,6 +148,7 @@ const createNode = (deps: NodeDeps) => {
         return
       }
       requests.onStep(step)
+      probes.onStep(step)
       if (step.error === null) numFailedSteps = 0
       else {
         log.error({ step: step.step, reason: step.error }, 'step failed')
@@ -185,6 +192,7 @@ const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
     metrics,
     health,
     counters: createCounters(),
+    probes: createProbes({ engine, adapters, log }),
     requests: createRequests({ engine, adapters, table, publisher, log, maxRequests, onEnd }),
     measureNow,
     /** The newest measurement: an engine that has failed gives no more. */
@@ -252,12 +260,14 @@ const isCurrent = (health: Health, epoch: number): boolean => {
 /** The reply to an assignment that cannot be taken whatever it is, else null. */
 const checkAssign = (health: Health, epoch: number): AssignReply | null => {
   if (!isCurrent(health, epoch)) return refuse('The assignment is from a router that was replaced')
-  if (health.state !== 'ready') return refuse(`The node is ${health.state}`)
-  return null
+  return checkReady(health)
 }
 
-const refuse = (message: string): AssignReply => ({
-  type: 'refused',
+const checkReady = ({ state }: Health) =>
+  state === 'ready' ? null : refuse(`The node is ${state}`)
+
+const refuse = (message: string) => ({
+  type: 'refused' as const,
   error: toWireError(new AppError('unavailable', message)),
 })
 

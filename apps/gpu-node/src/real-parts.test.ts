@@ -12,6 +12,7 @@ import {
   type AdapterRef,
   type AssignReply,
   channels,
+  type ProbeReply,
   type Task,
   type TokenBatch,
 } from '@punica/schema'
@@ -223,6 +224,65 @@ test('a broken adapter ends its request with what is wrong, and is not kept', as
   })
   expect(await gateway.end('fine')).toMatchObject({ reason: 'length' })
   expect(await readdir(node.folder)).not.toContain(adapter.digest)
+})
+
+const probe = (adapter: AdapterRef): Promise<ProbeReply> =>
+  node.bus.request(channels.probe('n1'), { adapter }, { timeoutMs: 30_000 })
+
+/** The weights of an adapter in bf16 with every lora_B replaced. */
+const withEveryB = async (name: string, word: (at: number) => number): Promise<Uint8Array> => {
+  const file = await readFile(path.join(models, 'adapters', name, 'adapter_model.safetensors'))
+  const dataAt = 8 + Number(file.readBigUInt64LE(0))
+  const header: Record<string, { data_offsets: [number, number] }> = JSON.parse(
+    file.subarray(8, dataAt).toString(),
+  )
+  for (const [tensor, { data_offsets: offsets }] of Object.entries(header)) {
+    if (!tensor.includes('lora_B')) continue
+    for (let at = offsets[0]; at < offsets[1]; at += 2) file.writeUInt16LE(word(at), dataAt + at)
+  }
+  return file
+}
+
+test('a probe tells an adapter from the base model, whatever else runs', async () => {
+  const gateway = follow('gw-probe')
+  await assign(generate('beside', 'gw-probe', { maxNewTokens: 400 }))
+  const replies = await Promise.all(
+    ['french', 'bard'].map(async (name) => probe(await upload(name))),
+  )
+  for (const reply of replies) {
+    expect(reply).toMatchObject({ type: 'passed', report: { numTokens: 32 } })
+    if (reply.type === 'passed') expect(reply.report.maxLogprobChange).toBeGreaterThan(0.1)
+  }
+  await gateway.end('beside')
+  await assign(generate('alone', 'gw-probe', { maxNewTokens: 400 }))
+  await gateway.end('alone')
+  expect(gateway.tokens.get('beside')).toEqual(gateway.tokens.get('alone'))
+})
+
+test.each([
+  // 2^-126 in bf16: not zero, and too small to move anything.
+  ['too small to matter', () => 0x0080, 'changes nothing'],
+  // About 10^38, whose products are infinite.
+  ['too large', (at: number) => (at % 4 === 0 ? 0x7e96 : 0xfe96), 'not finite'],
+])('a probe refuses weights that are %s', async (_, word, message) => {
+  const adapter = await upload('sql-helper', await withEveryB('sql-helper', word))
+  expect(await probe(adapter)).toMatchObject({
+    type: 'refused',
+    error: { code: 'adapter_invalid', message: expect.stringContaining(message) },
+  })
+})
+
+test('a probe says that it could not be made', async () => {
+  const adapter = await upload('bard')
+  const missing = '1'.repeat(64)
+  const files = adapter.files.map((file) => ({ ...file, digest: missing }))
+  const replies = await Promise.all([
+    probe({ ...adapter, digest: missing, files }),
+    probe({ ...adapter, digest: '2'.repeat(64), files }),
+    probe({ ...adapter, digest: '3'.repeat(64), files }),
+  ])
+  const codes = replies.map((reply) => (reply.type === 'refused' ? reply.error.code : 'passed'))
+  expect(codes).toEqual(['unavailable', 'unavailable', 'overloaded'])
 })
 
 test('an adapter that the store does not have is unavailable', async () => {

@@ -9,7 +9,12 @@ import {
 /** The subjects of channels.ts that each program uses. */
 export const needed: Record<Role, Permissions> = {
   'control-plane': {
-    publish: ['$KV.punica_catalog.tenant.acme', '$O.punica_objects.C.x'],
+    publish: [
+      '$KV.punica_catalog.tenant.acme',
+      '$O.punica_objects.C.x',
+      '$JS.API.STREAM.PURGE.OBJ_punica_objects',
+      channels.probe('n').subject,
+    ],
     subscribe: [channels.nodeEvents('*').subject, channels.decisions('*').subject],
   },
   gateway: {
@@ -56,6 +61,7 @@ export const needed: Record<Role, Permissions> = {
     subscribe: [
       channels.assign('n').subject,
       channels.nodeCommand('n').subject,
+      channels.probe('n').subject,
       channels.replay('n').subject,
       channels.leader('p').subject,
     ],

@@ -8,8 +8,22 @@ import { storeContract } from './store-contract.ts'
 storeContract('natsObjectStore', async () => {
   const server = await startNatsServer()
   const connection = await connect({ servers: server.url })
+  const jsm = await connection.jetstreamManager()
   return {
     store: await natsObjectStore(connection),
+    orphans: {
+      async leave(data) {
+        const js = connection.jetstream()
+        for (let at = 0; at < data.length; at += 262_144) {
+          await js.publish('$O.punica_objects.C.dead', data.subarray(at, at + 262_144))
+        }
+      },
+      async left() {
+        const filter = { subjects_filter: '$O.punica_objects.C.dead' }
+        const { state } = await jsm.streams.info('OBJ_punica_objects', filter)
+        return Object.keys(state.subjects ?? {}).length
+      },
+    },
     async close() {
       await connection.close()
       await server.stop()

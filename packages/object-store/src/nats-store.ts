@@ -12,6 +12,7 @@ import {
   ensureObjectStream,
   getMessage,
   isWrongRevision,
+  listSubjects,
   orUnavailable,
   STREAM,
   type StoredMessage,
@@ -28,6 +29,9 @@ type Deps = { connection: NatsConnection; js: JetStreamClient; jsm: JetStreamMan
 type Found = { info: ObjectInfo; revision: number }
 
 const chunkSubject = (id: string): string => `$O.${objectBucket}.C.${id}`
+/** Every subject of each kind; what stands for the `>` is the id, or the encoded name. */
+const chunkSubjects = `$O.${objectBucket}.C.>`
+const infoSubjects = `$O.${objectBucket}.M.>`
 const infoSubject = (digest: Digest): string =>
   `$O.${objectBucket}.M.${toPadded(Buffer.from(digest).toString('base64url'))}`
 
@@ -65,7 +69,8 @@ export const natsObjectStore = async (connection: NatsConnection): Promise<Objec
     get: (digest) => read(deps, digest),
     async head(digest) {
       const found = await find(deps, digest)
-      return found !== null && isPresent(found) ? { sizeBytes: found.info.size } : null
+      if (found === null || !isPresent(found)) return null
+      return { sizeBytes: found.info.size, storedAtMs: Date.parse(found.info.mtime ?? '') || 0 }
     },
     async delete(digest) {
       const found = await find(deps, digest)
@@ -74,6 +79,8 @@ export const natsObjectStore = async (connection: NatsConnection): Promise<Objec
       const gone = { ...info, size: 0, chunks: 0, digest: '', deleted: true }
       if (await writeInfo(deps, gone, revision)) await purge(deps, info.nuid)
     },
+    list: () => listDigests(deps),
+    sweep: ({ idleMs }) => sweepChunks(deps, idleMs),
   }
 }
 
@@ -159,6 +166,38 @@ async function* read(deps: Deps, digest: Digest): AsyncGenerator<Uint8Array> {
     yield chunk.data
   }
   if (sizeBytes !== size || hash.digest('hex') !== digest) throw damaged(digest)
+}
+
+async function* listDigests(deps: Deps): AsyncGenerator<Digest> {
+  for (const subject of await listSubjects(deps.jsm, infoSubjects)) {
+    const name = subject.slice(infoSubjects.length - 1)
+    const digest = Buffer.from(name, 'base64url').toString()
+    // The mark that an object was deleted stays for as long as the bucket does.
+    if (isPresent(await find(deps, digest))) yield digest
+  }
+}
+
+/**
+ * Chunks are looked at before objects: a put that ends in between is found to be an object, and one
+ * that goes on is not idle.
+ */
+const sweepChunks = async (deps: Deps, idleMs: number): Promise<number> => {
+  const subjects = await listSubjects(deps.jsm, chunkSubjects)
+  const before = Date.now() - idleMs
+  const idle: string[] = []
+  for (const subject of subjects) {
+    const newest = await getMessage(deps.connection, { last_by_subj: subject })
+    if (newest !== null && newest.timeMs <= before) idle.push(subject)
+  }
+  if (idle.length === 0) return 0
+  const used = new Set<string>()
+  for await (const digest of listDigests(deps)) {
+    const found = await find(deps, digest)
+    if (found !== null) used.add(chunkSubject(found.info.nuid))
+  }
+  const orphans = idle.filter((subject) => !used.has(subject))
+  for (const subject of orphans) await purge(deps, subject.slice(chunkSubjects.length - 1))
+  return orphans.length
 }
 
 /** The first chunk of an object from a place in the stream on, or null where there is none. */

@@ -21,7 +21,7 @@ export const ensureObjectStream = async (jsm: JetStreamManager): Promise<void> =
   await orUnavailable(orNull(jsm.streams.add(config), isStreamThere))
 }
 
-export type StoredMessage = { seq: number; data: Uint8Array }
+export type StoredMessage = { seq: number; timeMs: number; data: Uint8Array }
 
 /** What a message is asked for by: the newest of a subject, or the first from a place on. */
 export type Query = { last_by_subj: string } | { seq: number; next_by_subj: string }
@@ -41,7 +41,17 @@ export const getMessage = async (
   const { code = 0, description = '' } = answer.headers ?? {}
   if (code === 404) return null
   if (code >= 400) return orUnavailable(Promise.reject(new Error(`${code} ${description}`)))
-  return { seq: Number(answer.headers?.get('Nats-Sequence')), data: answer.data }
+  return {
+    seq: Number(answer.headers?.get('Nats-Sequence')),
+    timeMs: Date.parse(answer.headers?.get('Nats-Time-Stamp') ?? '') || 0,
+    data: answer.data,
+  }
+}
+
+/** The subjects below a filter that have messages. The server pages; the client asks for each page. */
+export const listSubjects = async (jsm: JetStreamManager, filter: string): Promise<string[]> => {
+  const { state } = await orUnavailable(jsm.streams.info(STREAM, { subjects_filter: filter }))
+  return Object.keys(state.subjects ?? {})
 }
 
 /** Null instead of the failure that means it. */

@@ -2,6 +2,8 @@ import type { Digest } from '@punica/schema'
 
 export type StoredObject = { digest: Digest; sizeBytes: number }
 
+export type ObjectHead = { sizeBytes: number; storedAtMs: number }
+
 export type PutOptions = {
   /** More than this rejects with AppError `payload_too_large`. */
   maxBytes: number
@@ -24,7 +26,14 @@ export type ObjectStore = {
    * where the stored bytes are not those of the digest. The last chunk comes before that is known.
    */
   get(digest: Digest): AsyncIterable<Uint8Array>
-  head(digest: Digest): Promise<{ sizeBytes: number } | null>
+  head(digest: Digest): Promise<ObjectHead | null>
   /** Deleting what is not there is no error. */
   delete(digest: Digest): Promise<void>
+  /** The digests of all objects, each once, in no order. What comes or goes meanwhile may be missed. */
+  list(): AsyncIterable<Digest>
+  /**
+   * Removes what writers left that died in the middle of a `put`: bytes that are no object and to
+   * which nothing was added for `idleMs`. Resolves to how many such writers there were.
+   */
+  sweep(options: { idleMs: number }): Promise<number>
 }

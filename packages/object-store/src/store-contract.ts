@@ -2,7 +2,15 @@ import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ObjectStore } from './object-store.ts'
 
-export type Made = { store: ObjectStore; close(): Promise<void> }
+export type Made = {
+  store: ObjectStore
+  /**
+   * Begins a put of these bytes as a writer that dies before its end; absent where a put cannot
+   * outlive its process. `left` counts what such writers have left.
+   */
+  orphans?: { leave(data: Uint8Array): Promise<void>; left(): Promise<number> }
+  close(): Promise<void>
+}
 
 const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
@@ -36,7 +44,10 @@ export const storeContract = (name: string, make: () => Promise<Made>): void => 
       const data = randomBytes(size)
       const digest = sha256(data)
       expect(await store.put(inParts(data), { maxBytes })).toEqual({ digest, sizeBytes: size })
-      expect(await store.head(digest)).toEqual({ sizeBytes: size })
+      const { sizeBytes, storedAtMs } = (await store.head(digest)) ?? {}
+      expect(sizeBytes).toBe(size)
+      // The store may have a clock of its own.
+      expect(Math.abs(Date.now() - (storedAtMs ?? 0))).toBeLessThan(60_000)
       expect(Buffer.compare(await collectBytes(store.get(digest)), data)).toBe(0)
     })
 
@@ -105,6 +116,38 @@ export const storeContract = (name: string, make: () => Promise<Made>): void => 
       await expect(collectBytes(store.get(digest))).rejects.toMatchObject({ code: 'not_found' })
       await store.put(inParts(data), { maxBytes })
       expect(Buffer.compare(await collectBytes(store.get(digest)), data)).toBe(0)
+    })
+
+    it('sweeps what dead writers left, and neither objects nor what goes on', async () => {
+      const data = randomBytes(2_000_000)
+      await made.orphans?.leave(data.subarray(0, 1_500_000))
+      const kept = await store.put(inParts(randomBytes(2_000_000)), { maxBytes })
+      expect(await store.sweep({ idleMs: 60_000 })).toBe(0)
+      let sweep = Promise.resolve(0)
+      async function* slow(): AsyncGenerator<Uint8Array> {
+        yield data.subarray(0, 1_000_000)
+        sweep = store.sweep({ idleMs: 60_000 })
+        await sweep
+        yield data.subarray(1_000_000)
+      }
+      await store.put(slow(), { maxBytes })
+      expect(await sweep).toBe(0)
+
+      expect(await store.sweep({ idleMs: 0 })).toBe(made.orphans === undefined ? 0 : 1)
+      expect((await made.orphans?.left()) ?? 0).toBe(0)
+      expect(Buffer.compare(await collectBytes(store.get(sha256(data))), data)).toBe(0)
+      expect((await collectBytes(store.get(kept.digest))).length).toBe(2_000_000)
+    })
+
+    it('lists what there is, each once', async () => {
+      const [kept, gone] = [randomBytes(1000), randomBytes(1000)]
+      for (const data of [kept, gone, kept]) await store.put(inParts(data), { maxBytes })
+      await store.delete(sha256(gone))
+      const listed: string[] = []
+      for await (const digest of store.list()) listed.push(digest)
+      expect(new Set(listed).size).toBe(listed.length)
+      expect(listed).toContain(sha256(kept))
+      expect(listed).not.toContain(sha256(gone))
     })
 
     it('lets a reader stop early', async () => {

@@ -52,6 +52,10 @@ export const assign = (nodeId: string): RequestChannel<m.AssignRequest, m.Assign
 export const nodeCommand = (nodeId: string): Channel<m.NodeCommand> =>
   channel(`punica.node.${nodeId}.command`, m.NodeCommand)
 
+/** control plane -> gpu-node, past the router and every quota: is this adapter fit to be served? */
+export const probe = (nodeId: string): RequestChannel<m.ProbeRequest, m.ProbeReply> =>
+  requestChannel(`punica.node.${nodeId}.probe`, m.ProbeRequest, m.ProbeReply)
+
 /** gpu-node -> router (and whoever watches: control plane, cli) */
 export const nodeEvents = (pool: string): Channel<m.NodeEvent> =>
   channel(`punica.pool.${pool}.nodes`, m.NodeEvent)

@@ -6,6 +6,12 @@ export const limits = {
   adapterConfigBytes: 64 * 1024,
   /** adapter_model.safetensors of an upload. */
   adapterWeightsBytes: 4 * 1024 ** 3,
+  /** The least that a PUT of a part of a file brings, unless it is the last. */
+  uploadPartBytes: 8 * 1024 ** 2,
+  /** Versions of an adapter that are served, its aliases, and the versions that one stands for. */
+  maxVersions: 64,
+  maxAliases: 16,
+  maxAliasTargets: 8,
   /** The JSON header of a safetensors file. */
   safetensorsHeaderBytes: 16 * 1024 ** 2,
   /** A request body of the OpenAI API, and of its NATS face. */

@@ -115,6 +115,27 @@ export const NodeCommand = z.discriminatedUnion('type', [
 ])
 export type NodeCommand = z.infer<typeof NodeCommand>
 
+/** Asks a node to try an adapter beside the base model, before anybody may use it. */
+export const ProbeRequest = z.strictObject({ adapter: AdapterRef })
+export type ProbeRequest = z.infer<typeof ProbeRequest>
+
+/** How an adapter's answers to the node's own prompts differ from the base model's. */
+export const ProbeReport = z.strictObject({
+  /** The largest difference of a token's log-probability. */
+  maxLogprobChange: z.number().nonnegative(),
+  /** Of `numTokens` generated greedily. */
+  changedTokens: Count,
+  numTokens: z.int().positive(),
+})
+export type ProbeReport = z.infer<typeof ProbeReport>
+
+export const ProbeReply = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('passed'), report: ProbeReport }),
+  /** `adapter_invalid`: it changes nothing, or its output is not finite. Else: not tried here. */
+  z.strictObject({ type: z.literal('refused'), error: WireError }),
+])
+export type ProbeReply = z.infer<typeof ProbeReply>
+
 export const EndReason = z.enum(['stop', 'length', 'cancelled', 'evicted', 'error'])
 export type EndReason = z.infer<typeof EndReason>
 

@@ -15,6 +15,18 @@ export const ModelName = z
   )
 export type ModelName = z.infer<typeof ModelName>
 
+/** A name for versions of an adapter, asked for as `adapter@alias`; a number there is a version. */
+export const AliasName = z
+  .string()
+  .regex(
+    /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+    'must be 1 to 63 of a-z, 0-9 and inner hyphens, beginning with a letter',
+  )
+export type AliasName = z.infer<typeof AliasName>
+
+/** The alias that an adapter's bare name stands for. */
+export const defaultAlias = 'default'
+
 /** sha256 in lower-case hex: the identity of everything below the catalog. */
 export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be a sha256 in lower-case hex')
 export type Digest = z.infer<typeof Digest>

@@ -68,7 +68,13 @@ export const rolePermissions = (role: Role): Permissions => {
   switch (role) {
     case 'control-plane':
       return {
-        publish: [...writeCatalog, ...writeObjects, ...followUsage, 'punica.pool.*.admin'],
+        publish: [
+          ...writeCatalog,
+          ...writeObjects,
+          ...followUsage,
+          'punica.pool.*.admin',
+          'punica.node.*.probe',
+        ],
         subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions'],
       }
     case 'gateway':

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { limits } from './limits.ts'
 import { AdapterFile } from './messages.ts'
-import { Digest, ModelName, Slug } from './names.ts'
+import { AliasName, Digest, ModelName, Slug } from './names.ts'
 
 // The catalog: what may be served to whom, projected from Postgres into the NATS KV bucket
 // `punica_catalog`. The data plane watches it and never asks a database.
@@ -12,8 +12,15 @@ const Version = z.strictObject({
   rank: z.int().min(1).max(limits.maxRank),
   sizeBytes: z.int().nonnegative(),
   files: z.array(AdapterFile).min(1).max(2),
-  /** Share of the traffic to the bare name; 0: only by `name@version`. */
-  weight: z.number().min(0).max(1),
+})
+
+const Alias = z.strictObject({
+  name: AliasName,
+  /** By version; each takes its share of the requests to the alias. */
+  targets: z
+    .array(z.strictObject({ version: z.int().positive(), weight: z.number().gt(0).max(1) }))
+    .min(1)
+    .max(limits.maxAliasTargets),
 })
 
 export const TenantRecord = z.strictObject({
@@ -50,8 +57,10 @@ export const AdapterRecord = z.strictObject({
   name: ModelName,
   baseModel: ModelName,
   createdAtMs: z.int().nonnegative(),
-  /** Servable versions, oldest first. */
-  versions: z.array(Version).max(64),
+  /** Servable versions, oldest first: each by `name@version`, whatever the aliases say. */
+  versions: z.array(Version).max(limits.maxVersions),
+  /** By name; `default` is what the bare name stands for. */
+  aliases: z.array(Alias).max(limits.maxAliases),
   /** Other tenants that may use it. */
   grants: z.array(Slug).max(4096),
 })

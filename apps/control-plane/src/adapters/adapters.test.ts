@@ -61,6 +61,12 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 const recordOf = async (name: string) =>
   (await (await harness.bus.records(adapterRecords)).get(`acme.${name}`))?.value
 
+/** What an alias stands for in the catalog, as [version, weight]. */
+const sharesOf = async (name: string, alias = 'default') =>
+  (await recordOf(name))?.aliases
+    .find((one) => one.name === alias)
+    ?.targets.map(({ version, weight }) => [version, weight])
+
 test('an upload becomes a version, a record, and bytes in the object store', async () => {
   const upload = await openUpload('sentiment')
   expect(upload.files.map(({ name }) => name)).toEqual([
@@ -89,10 +95,11 @@ test('an upload becomes a version, a record, and bytes in the object store', asy
     tenant: 'acme',
     name: 'sentiment',
     baseModel: 'demo',
-    versions: [{ version: 1, digest: version.digest, rank: 32, weight: 1, files }],
+    versions: [{ version: 1, digest: version.digest, rank: 32, files }],
+    aliases: [{ name: 'default', targets: [{ version: 1, weight: 1 }] }],
     grants: [],
   })
-  expect(await harness.store.head(sha256(weights))).toEqual({ sizeBytes: weights.length })
+  expect(await harness.store.head(sha256(weights))).toMatchObject({ sizeBytes: weights.length })
 
   // The answer may be lost on its way: asking again is harmless.
   expect((await publish(upload)).version).toEqual(version)
@@ -105,14 +112,14 @@ test('a new version takes over the bare name; the same bytes are the same versio
   const reworded = Buffer.from(`${config} `)
   const second = await publishFiles('bot', reworded, weights)
   expect(second.version).toMatchObject({ version: 2, weight: 1 })
-  expect((await recordOf('bot'))?.versions.map(({ weight }) => weight)).toEqual([0, 1])
+  expect(await sharesOf('bot')).toEqual([[2, 1]])
 })
 
 test('versions published at once are numbered one after the other', async () => {
   const bodies = [1, 2, 3].map((n) => Buffer.from(`${config}${' '.repeat(n)}`))
   const made = await Promise.all(bodies.map((body) => publishFiles('race', body, weights)))
   expect(made.map(({ version }) => version.version).sort()).toEqual([1, 2, 3])
-  expect((await recordOf('race'))?.versions.map(({ weight }) => weight)).toEqual([0, 0, 1])
+  expect(await sharesOf('race')).toEqual([[3, 1]])
 })
 
 test.each([
@@ -289,11 +296,18 @@ test('a tenant has a bounded number of open uploads', async () => {
 
 test('an adapter has a bounded number of versions', async () => {
   const { version } = await publishFiles('many', config, weights)
-  const where = { id: version.id }
-  await harness.db.adapterVersion.update({ where, data: { version: 64 } })
-  const result = await publishFiles('many', Buffer.from(`${config} `), weights)
-  expect(result).toMatchObject({
+  const { adapterId } = await harness.db.adapterVersion.findUniqueOrThrow({
+    where: { id: version.id },
+  })
+  const other = { adapterId, digest: 'a'.repeat(64), rank: 8, numTensors: 1, sizeBytes: 1 }
+  const versions = Array.from({ length: 63 }, (_, i) => ({ ...other, version: i + 2 }))
+  await harness.db.adapterVersion.createMany({ data: versions })
+  const publish = () => publishFiles('many', Buffer.from(`${config} `), weights)
+  expect(await publish()).toMatchObject({
     code: 'conflict',
     message: expect.stringContaining('64 versions'),
   })
+  const input = { tenant: 'acme', name: 'many', version: 64 }
+  await harness.mutate('archiveAdapterVersion', input, 'version { archivedAt }', key)
+  expect((await publish()).version.version).toBe(65)
 })

@@ -11,7 +11,7 @@ export const requireUpload = async (db: Transaction, actor: Actor, uploadId: str
   const id = parseId('uploadId', uploadId)
   const upload = await db.adapterUpload.findUnique({
     where: { id },
-    include: { tenant: true, baseModel: true, files: true },
+    include: { tenant: true, baseModel: { include: { pool: true } }, files: true },
   })
   if (upload === null || !administers(actor, upload.tenantId)) {
     throw new AppError('not_found', `uploadId: there is no upload ${id}`, { param: 'uploadId' })
@@ -32,6 +32,19 @@ export const requireOpen = ({
     const at = expiresAt.toISOString()
     throw new AppError('conflict', `The upload expired at ${at}; open another one`)
   }
+}
+
+/** Seconds that an upload stays open after its newest sign of life, and after its creation at most. */
+const openSeconds = 3600
+const maxOpenSeconds = 24 * 3600
+
+/** A large file may take longer than an upload is open: while it arrives, the end is put off. */
+export const keepOpen = async (tx: Transaction, id: string): Promise<void> => {
+  await tx.$executeRaw`
+    UPDATE "adapter_upload" SET "expires_at" = greatest("expires_at", least(
+      now() + make_interval(secs => ${openSeconds}),
+      "created_at" + make_interval(secs => ${maxOpenSeconds})))
+    WHERE "id" = ${id}::uuid`
 }
 
 /** Lets one transaction at a time change the upload, which must still be open. */

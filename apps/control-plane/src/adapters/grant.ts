@@ -5,7 +5,7 @@ import { adapterKey } from '../catalog/kinds.ts'
 import type { GrantAdapterInput } from '../generated/graphql.ts'
 import { parseInput } from '../server/input.ts'
 import { requireTenant } from '../tenants/find.ts'
-import { lockTenant } from '../tenants/lock.ts'
+import { lockAdapter } from './find-adapter.ts'
 
 const Input = z.object({ tenant: Slug, name: ModelName, to: Slug })
 
@@ -47,15 +47,8 @@ export const revokeAdapterGrant = (commit: Commit, input: GrantAdapterInput) => 
 
 const findBoth = async (
   { tx }: Change,
-  { tenant: slug, name, to }: { tenant: string; name: string; to: string },
-) => {
-  const tenant = await requireTenant(tx, slug)
-  await lockTenant(tx, tenant.id)
-  const where = { tenantId_name: { tenantId: tenant.id, name } }
-  const adapter = await tx.adapter.findUnique({ where })
-  if (adapter === null) {
-    const message = `name: tenant ${slug} has no adapter ${name}`
-    throw new AppError('not_found', message, { param: 'name' })
-  }
-  return { adapter, other: await requireTenant(tx, to, 'to') }
-}
+  { tenant, name, to }: { tenant: string; name: string; to: string },
+) => ({
+  adapter: await lockAdapter(tx, tenant, name),
+  other: await requireTenant(tx, to, 'to'),
+})

@@ -1,61 +1,92 @@
 import { type AdapterManifest, adapterDigest, inspectAdapter, ModelShape } from '@punica/adapter'
 import type { ObjectStore } from '@punica/object-store'
-import { AppError } from '@punica/schema'
+import { AdapterRef, AppError } from '@punica/schema'
+import { z } from 'zod'
 import type { Change, Commit } from '../audit/perform.ts'
-import { adapterKey } from '../catalog/kinds.ts'
-import type { Adapter, AdapterVersion } from '../generated/prisma/client.ts'
+import type { Database } from '../db/database.ts'
+import type { Gate } from '../server/gate.ts'
+import { parseInput } from '../server/input.ts'
 import { lockTenant } from '../tenants/lock.ts'
+import { type Claim, claimCheck } from './check-claim.ts'
 import { requireFreeName, type UploadFileName, uploadFiles } from './create-upload.ts'
 import { lockUpload, requireOpen, type Upload } from './find-upload.ts'
+import { holdObjects } from './hold-objects.ts'
+import { findPublished, makeVersion, type Published, type VersionFile } from './make-version.ts'
+import type { ProbeAdapter } from './probe-adapter.ts'
 
-type Deps = { store: Pick<ObjectStore, 'get'>; commit: Commit }
+export type PublishDeps = {
+  db: Database
+  store: Pick<ObjectStore, 'get' | 'head'>
+  probeAdapter: ProbeAdapter
+  inspections: Gate
+  commit: Commit
+  /** Prefix of the key that does it. */
+  actor: string
+}
 
-/** As many as a catalog record holds. */
-const maxVersions = 64
+const Weight = z
+  .number()
+  .min(0, 'must be at least 0')
+  .max(1, 'must be at most 1')
+  .nullish()
+  .transform((weight) => weight ?? 1)
+const Options = z.object({ weight: Weight })
 
 /**
- * Makes an uploaded adapter servable: checked first, then recorded, then announced. The new version
- * takes over its bare name; the ones before stay servable as `name@version`. Publishing an upload
- * again, or what the newest version holds already, answers the version that there is.
+ * Makes an uploaded adapter servable: its files are checked, a node tries it, then it is recorded
+ * and announced. The new version takes its share of the bare name; the ones before stay servable as
+ * `name@version`. Publishing an upload again, or what the newest version holds already, answers the
+ * version that there is. A process that dies on the way leaves an upload that may be published.
  */
-export const publishAdapter = async ({ store, commit }: Deps, upload: Upload) => {
-  if (upload.versionId !== null) return commit((change) => findPublished(change, upload.versionId))
+export const publishAdapter = async (
+  deps: PublishDeps,
+  upload: Upload,
+  options: { weight?: number | null | undefined },
+): Promise<Published> => {
+  const { db, commit, inspections } = deps
+  const { weight } = parseInput(Options, options)
+  if (upload.versionId !== null) return commit((change) => findPublished(change, upload.id))
   requireOpen(upload)
   const files = requireFiles(upload)
+  const claim = await claimCheck(db, upload.id)
+  if (claim === null) return commit((change) => findPublished(change, upload.id))
+  try {
+    return await inspections.run(() => checkAndRecord(deps, claim, { upload, files, weight }))
+  } catch (cause) {
+    await claim.release(cause)
+    throw cause
+  }
+}
+
+type Checked = { upload: Upload; files: VersionFile[]; weight: number }
+
+const checkAndRecord = async (
+  { store, probeAdapter, commit, actor }: PublishDeps,
+  claim: Claim,
+  { upload, files, weight }: Checked,
+): Promise<Published> => {
   const manifest = await inspect(store, upload, files)
   const digest = adapterDigest(files)
+  const probe = await probeAdapter(toRef({ digest, manifest, files }), requirePool(upload))
   return commit(async (change) => {
     await lockUpload(change.tx, upload.id)
+    await claim.require(change.tx)
     await lockTenant(change.tx, upload.tenantId)
     await requireUnchanged(change, upload.id, files)
     await requireFreeName(change.tx, { ...upload, baseModel: upload.baseModelName })
-    const adapter = await findOrCreateAdapter(change, upload)
-    const version = await findOrCreateVersion(change, adapter, { digest, files, manifest })
-    const where = { id: upload.id }
-    await change.tx.adapterUpload.update({ where, data: { versionId: version.id } })
-    change.changed('adapter', adapterKey(upload.tenant.slug, upload.name))
-    return toPayload(adapter, version)
+    await holdObjects(
+      change.tx,
+      store,
+      files.map((file) => file.digest),
+    )
+    const made = { upload, digest, files, manifest, probe, weight, actor }
+    const published = await makeVersion(change, made)
+    await claim.finish(change.tx, published.version.id)
+    return published
   })
 }
 
-const toPayload = (adapter: Adapter, version: AdapterVersion) => ({
-  __typename: 'PublishAdapterPayload' as const,
-  adapter,
-  version,
-})
-
-const findPublished = async ({ tx }: Change, id: string | null) => {
-  const { adapter, ...version } = await tx.adapterVersion.findUniqueOrThrow({
-    where: { id: id ?? '' },
-    include: { adapter: true },
-  })
-  return toPayload(adapter, version)
-}
-
-type File = { name: string; digest: string; sizeBytes: bigint }
-type Files = File[]
-
-const requireFiles = ({ files, id }: Upload): Files => {
+const requireFiles = ({ files, id }: Upload): VersionFile[] => {
   for (const name of Object.keys(uploadFiles)) {
     if (files.some((file) => file.name === name)) continue
     const message = `${name} has not been uploaded; PUT it to /uploads/${id}/${name}`
@@ -67,9 +98,9 @@ const requireFiles = ({ files, id }: Upload): Files => {
 const inspect = async (
   store: Pick<ObjectStore, 'get'>,
   upload: Upload,
-  files: Files,
+  files: readonly VersionFile[],
 ): Promise<AdapterManifest> => {
-  const find = (wanted: UploadFileName): File => {
+  const find = (wanted: UploadFileName): VersionFile => {
     const file = files.find(({ name }) => name === wanted)
     if (file === undefined) throw new Error(`${wanted} is missing`)
     return file
@@ -97,47 +128,28 @@ const readWhole = async (
   return bytes
 }
 
+type Sound = { digest: string; manifest: AdapterManifest; files: readonly VersionFile[] }
+
+const toRef = ({ digest, manifest: { rank, sizeBytes }, files }: Sound): AdapterRef =>
+  AdapterRef.parse({
+    digest,
+    rank,
+    sizeBytes,
+    files: files.map((file) => ({ ...file, sizeBytes: Number(file.sizeBytes) })),
+  })
+
+const requirePool = ({ baseModel: { name, pool } }: Upload): string => {
+  if (pool !== null) return pool.name
+  throw new AppError('unavailable', `No pool serves base model ${name} at present`)
+}
+
 /** A file that was replaced while the old one was being checked is unchecked. */
-const requireUnchanged = async ({ tx }: Change, uploadId: string, files: Files): Promise<void> => {
+const requireUnchanged = async (
+  { tx }: Change,
+  uploadId: string,
+  files: readonly VersionFile[],
+): Promise<void> => {
   const now = await tx.uploadedFile.findMany({ where: { uploadId } })
   if (adapterDigest(now) === adapterDigest(files)) return
   throw new AppError('conflict', 'The files were replaced while they were checked; publish again')
-}
-
-const findOrCreateAdapter = ({ tx }: Change, upload: Upload): Promise<Adapter> => {
-  const { tenantId, name, baseModelName } = upload
-  return tx.adapter.upsert({
-    where: { tenantId_name: { tenantId, name } },
-    create: { tenantId, name, baseModelName },
-    update: {},
-  })
-}
-
-const findOrCreateVersion = async (
-  { tx }: Change,
-  adapter: Adapter,
-  { digest, files, manifest }: { digest: string; files: Files; manifest: AdapterManifest },
-): Promise<AdapterVersion> => {
-  const where = { adapterId: adapter.id }
-  const newest = await tx.adapterVersion.findFirst({ where, orderBy: { version: 'desc' } })
-  if (newest?.digest === digest) return newest
-  const version = (newest?.version ?? 0) + 1
-  if (version > maxVersions) {
-    const message = `${adapter.name} has ${maxVersions} versions, the limit; publish under another name`
-    throw new AppError('conflict', message)
-  }
-  await tx.adapterVersion.updateMany({ where, data: { weight: 0 } })
-  return tx.adapterVersion.create({
-    data: {
-      adapterId: adapter.id,
-      version,
-      digest,
-      rank: manifest.rank,
-      targetModules: manifest.targetModules,
-      numTensors: manifest.numTensors,
-      sizeBytes: manifest.sizeBytes,
-      weight: 1,
-      files: { create: files },
-    },
-  })
 }

@@ -1,5 +1,6 @@
 import type { ObjectStore } from '@punica/object-store'
 import type { Database } from '../db/database.ts'
+import { collectObjects } from './hold-objects.ts'
 
 type Deps = { db: Database; store: Pick<ObjectStore, 'delete'> }
 
@@ -10,21 +11,21 @@ const maxUploads = 100
 
 /**
  * Forgets uploads that expired unpublished, and what they left in the object store unless another
- * upload or version has the same bytes. An upload that arrives meanwhile with the very bytes that
- * go is noticed when it is published, which reads them.
+ * upload or version has the same bytes.
  */
 export const sweepUploads = async ({ db, store }: Deps): Promise<void> => {
   const expired = await db.adapterUpload.findMany({
     where: { versionId: null, expiresAt: { lt: new Date(Date.now() - keepExpiredMs) } },
-    include: { files: true },
+    include: { files: true, incoming: { include: { parts: true } } },
     take: maxUploads,
   })
   await db.adapterUpload.deleteMany({ where: { id: { in: expired.map(({ id }) => id) } } })
-  const digests = new Set(expired.flatMap(({ files }) => files.map(({ digest }) => digest)))
-  for (const digest of digests) {
-    const isUsed =
-      (await db.uploadedFile.findFirst({ where: { digest } })) ??
-      (await db.adapterFile.findFirst({ where: { digest } }))
-    if (isUsed === null) await store.delete(digest)
-  }
+  const left = expired.flatMap(({ files, incoming }) => [
+    ...files,
+    ...incoming.flatMap(({ parts }) => parts),
+  ])
+  await collectObjects(
+    { db, store },
+    left.map(({ digest }) => digest),
+  )
 }

@@ -10,6 +10,7 @@ import {
   type TenantRecord,
   tenantRecords,
 } from '@punica/schema'
+import { newestRevision } from '../adapters/alias-rows.ts'
 import type { Transaction } from '../db/database.ts'
 
 /** How records of one kind come out of the database. */
@@ -95,15 +96,20 @@ const adapters: CatalogKind<AdapterRecord> = {
   kind: adapterRecords,
   listKeys: async (db) => {
     const select = { name: true, tenant: { select: { slug: true } } }
-    const rows = await db.adapter.findMany({ select })
+    const rows = await db.adapter.findMany({ where: { archivedAt: null }, select })
     return rows.map(({ name, tenant }) => adapterKey(tenant.slug, name))
   },
   read: async (db, keys) => {
     const rows = await db.adapter.findMany({
-      where: { OR: keys.map(whereAdapterKey) },
+      where: { archivedAt: null, OR: keys.map(whereAdapterKey) },
       include: {
         tenant: true,
-        versions: { include: { files: { orderBy: { name: 'asc' } } }, orderBy: { version: 'asc' } },
+        versions: {
+          where: { archivedAt: null },
+          include: { files: { orderBy: { name: 'asc' } } },
+          orderBy: { version: 'asc' },
+        },
+        aliases: { include: newestRevision, orderBy: { name: 'asc' } },
         grants: { include: { tenant: true } },
       },
     })
@@ -115,13 +121,16 @@ const adapters: CatalogKind<AdapterRecord> = {
           name: row.name,
           baseModel: row.baseModelName,
           createdAtMs: row.createdAt.getTime(),
-          versions: row.versions.map(({ version, digest, rank, sizeBytes, weight, files }) => ({
+          versions: row.versions.map(({ version, digest, rank, sizeBytes, files }) => ({
             version,
             digest,
             rank,
             sizeBytes: Number(sizeBytes),
             files: files.map(toAdapterFile),
-            weight,
+          })),
+          aliases: row.aliases.map(({ name, revisions }) => ({
+            name,
+            targets: revisions.flatMap(({ targets }) => targets.map(toTarget)),
           })),
           grants: row.grants.map(({ tenant }) => tenant.slug).sort(),
         }),
@@ -129,6 +138,11 @@ const adapters: CatalogKind<AdapterRecord> = {
     )
   },
 }
+
+const toTarget = ({ version, weight }: { version: { version: number }; weight: number }) => ({
+  version: version.version,
+  weight,
+})
 
 const toAdapterFile = (file: { name: string; digest: string; sizeBytes: bigint }): AdapterFile =>
   AdapterFile.parse({ name: file.name, digest: file.digest, sizeBytes: Number(file.sizeBytes) })

@@ -128,7 +128,6 @@ test('a rebuild restores what was lost, rights what is wrong, and removes what i
           targetModules: ['q_proj'],
           numTensors: 2,
           sizeBytes: 123n,
-          weight: 1,
           files: { create: [{ name: 'adapter_config.json', ...file }] },
         },
       },
@@ -167,10 +166,10 @@ test('a rebuild restores what was lost, rights what is wrong, and removes what i
         digest: 'a'.repeat(64),
         rank: 8,
         sizeBytes: 123,
-        weight: 1,
         files: [{ name: 'adapter_config.json', ...file }],
       },
     ],
+    aliases: [],
     grants: ['guest'],
   })
 

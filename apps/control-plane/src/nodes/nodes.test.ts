@@ -83,8 +83,13 @@ test('a subscription shows the nodes at once and after each change', async () =>
   const first = await results.next()
   expect(first.value?.data?.nodesChanged).toContainEqual({ id: 'node-1', freePages: 90 })
   report('node-1', { freePages: 50 })
-  const second = await results.next()
-  expect(second.value?.data?.nodesChanged).toContainEqual({ id: 'node-1', freePages: 50 })
+  // What was reported before may be told once more on the way.
+  const freePages = async (): Promise<number> => {
+    const { value } = await results.next()
+    const nodes: Payload[] = value?.data?.nodesChanged
+    return nodes.find(({ id }) => id === 'node-1')?.freePages
+  }
+  for (let pages = 90; pages !== 50; pages = await freePages()) expect(pages).toBe(90)
   await results.return?.()
   await client.dispose()
 })

@@ -1,7 +1,9 @@
 import type { ObjectStore } from '@punica/object-store'
 import type { Logger } from '@punica/service'
+import type { ProbeAdapter } from '../adapters/probe-adapter.ts'
 import type { Projector } from '../catalog/projector.ts'
 import type { Database } from '../db/database.ts'
+import type { ImportSettings } from '../imports/import.ts'
 import type { Actor } from '../keys/actor.ts'
 import type { Inventory } from '../nodes/inventory.ts'
 import type { NodeWatch } from '../nodes/watch-nodes.ts'
@@ -14,6 +16,8 @@ type Settings = {
   publicUrl(): string
   /** Signs NATS credentials; null: none are issued. */
   natsAccountSeed: string | null
+  /** From where adapters may be imported. */
+  imports: ImportSettings
 }
 
 /** What every operation uses. */
@@ -26,6 +30,7 @@ export type Deps = {
   uploads: Gate
   inspections: Gate
   playground: Playground
+  probeAdapter: ProbeAdapter
   settings: Settings
   log: Logger
 }

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { createAdapterLoaders } from '../adapters/loaders.ts'
 import type { Database } from '../db/database.ts'
 import type { Adapter, AdapterVersion, ApiKey, Tenant } from '../generated/prisma/client.ts'
 import type { Page } from './connection.ts'
@@ -10,6 +11,7 @@ import type { Page } from './connection.ts'
 export const createLoaders = (db: Database) => {
   const adaptersOfTenant = new Map<string, DataLoader<string, Adapter[]>>()
   return {
+    ...createAdapterLoaders(db),
     tenant: new DataLoader((ids: readonly string[]) => findTenants(db, ids)),
     apiKeysOfTenant: new DataLoader((ids: readonly string[]) => findApiKeys(db, ids)),
     versionsOfAdapter: new DataLoader((ids: readonly string[]) => findVersions(db, ids)),

@@ -66,6 +66,16 @@ const operations: [string, () => string, Record<Caller, string>][] = [
     { operator: 'null', admin: 'null', user: 'null', otherAdmin: 'null' },
   ],
   [
+    'Query.adapterUploads',
+    () => '{ adapterUploads(tenant: "acme") { edges { node { id } } } }',
+    { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Query.adapterUpload',
+    () => `{ adapterUpload(id: "${uploadId}") { files { name } } }`,
+    { operator: 'ok', admin: 'ok', user: 'null', otherAdmin: 'null' },
+  ],
+  [
     'Query.pools',
     () => '{ pools { name } }',
     { operator: 'ok', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
@@ -128,6 +138,41 @@ const operations: [string, () => string, Record<Caller, string>][] = [
     () =>
       `mutation { revokeAdapterGrant(input: { tenant: "acme", name: "none", to: "other" }) { ${problem} } }`,
     { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.setAdapterAlias',
+    () =>
+      `mutation { setAdapterAlias(input: { tenant: "acme", name: "none", targets: [{ version: 1 }] }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.rollbackAdapterAlias',
+    () =>
+      `mutation { rollbackAdapterAlias(input: { tenant: "acme", name: "none" }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.removeAdapterAlias',
+    () =>
+      `mutation { removeAdapterAlias(input: { tenant: "acme", name: "none", alias: "next" }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.archiveAdapterVersion',
+    () =>
+      `mutation { archiveAdapterVersion(input: { tenant: "acme", name: "none", version: 1 }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.archiveAdapter',
+    () => `mutation { archiveAdapter(input: { tenant: "acme", name: "none" }) { ${problem} } }`,
+    { operator: 'not_found', admin: 'not_found', user: 'forbidden', otherAdmin: 'forbidden' },
+  ],
+  [
+    'Mutation.importAdapter',
+    () =>
+      `mutation { importAdapter(input: { tenant: "acme", name: "b", baseModel: "demo", folder: "/etc" }) { ${problem} } }`,
+    { operator: 'forbidden', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
   ],
 ]
 

@@ -24,7 +24,7 @@ const post = (body: string, headers: Record<string, string> = {}): Promise<Respo
 const addAdapters = async (slug: string, count: number): Promise<void> => {
   const { id: tenantId } = await harness.db.tenant.findUniqueOrThrow({ where: { slug } })
   for (let i = 0; i < count; i++) {
-    const version = { digest: 'a'.repeat(64), rank: 8, numTensors: 1, sizeBytes: 1, weight: 0 }
+    const version = { digest: 'a'.repeat(64), rank: 8, numTensors: 1, sizeBytes: 1 }
     await harness.db.adapter.create({
       data: {
         tenantId,

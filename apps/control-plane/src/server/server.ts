@@ -11,7 +11,7 @@ import { createGraphqlServer, maxBodyBytes } from './graphql.ts'
 import { createLoaders } from './loaders.ts'
 import { loadSchema } from './schema.ts'
 import { serveSubscriptions } from './subscriptions.ts'
-import { createErrorHandler, createUploadHandler } from './uploads.ts'
+import { createErrorHandler, createOffsetHandler, createUploadHandler } from './uploads.ts'
 
 type Options = { deps: Deps; host: string; port: number; consoleFolder?: string | undefined }
 
@@ -43,7 +43,10 @@ export const serve = async ({ deps, host, port, consoleFolder }: Options): Promi
       context: ({ req }) => toContext(deps, req.headers.authorization),
     }),
   )
-  app.put('/uploads/:uploadId/:file', createUploadHandler(deps))
+  app
+    .route('/uploads/:uploadId/:file')
+    .head(createOffsetHandler(deps))
+    .put(createUploadHandler(deps))
   if (consoleFolder !== undefined) app.use(serveConsole(consoleFolder))
   app.use((request) => {
     throw new AppError('not_found', `There is nothing at ${request.method} ${request.path}`)

@@ -4,6 +4,7 @@ import { createClient } from '@punica/client'
 import { memoryObjectStore, type ObjectStore } from '@punica/object-store'
 import { pino } from '@punica/service'
 import { z } from 'zod'
+import type { ProbeAdapter } from '../adapters/probe-adapter.ts'
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../control-plane.ts'
 import { type Database, openDatabase } from '../db/database.ts'
 import { migrate } from '../db/migrate.ts'
@@ -47,11 +48,22 @@ export type Harness = {
   stop(): Promise<void>
 }
 
-export type HarnessOptions = Partial<Pick<ControlPlaneOptions, 'natsAccountSeed' | 'store'>> & {
+export type HarnessOptions = Partial<
+  Pick<ControlPlaneOptions, 'natsAccountSeed' | 'store' | 'imports'>
+> & {
   bus?: Bus
+  /** Adapters are tried by nodes, which the test must be; else each passes. */
+  nodesProbe?: boolean
   /** Folder of the Postgres to use; absent: the embedded one. */
   postgresBinaries?: string
 }
+
+const passProbe: ProbeAdapter = async () => ({
+  nodeId: 'test',
+  maxLogprobChange: 1,
+  changedTokens: 8,
+  numTokens: 32,
+})
 
 /** A control plane over a real Postgres of its own, in this process. */
 export const startHarness = async (options: HarnessOptions = {}): Promise<Harness> => {
@@ -76,6 +88,9 @@ export const startHarness = async (options: HarnessOptions = {}): Promise<Harnes
     operatorKey,
     natsAccountSeed: options.natsAccountSeed,
     baseModel,
+    imports: options.imports ?? { roots: [], hosts: [], allowPrivate: false },
+    probeWaitMs: 1_000,
+    ...(options.nodesProbe === true ? {} : { probeAdapter: passProbe }),
   })
   const graphql: Harness['graphql'] = async (query, variables = {}, key = operatorKey) => {
     const response = await fetch(`${controlPlane.url}/graphql`, {

@@ -3,6 +3,7 @@ import { adapterRecords, apiKeyRecords, tenantRecords } from '@punica/schema'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
   adapterRecord,
+  aliasRecord,
   apiKeyOf,
   keyRecord,
   putCatalog,
@@ -81,6 +82,7 @@ describe('resolveModel', () => {
     ['an own adapter', 'poet', 'acme', 1],
     ['an own adapter by its full name', 'acme/poet', 'acme', 1],
     ['a version', 'poet@1', 'acme', 1],
+    ['an alias', 'poet@default', 'acme', 1],
     ['an adapter that was granted', 'acme/poet', 'globex', 1],
     ['a version of an adapter that was granted', 'acme/poet@1', 'globex', 1],
   ])('finds %s', (_, model, tenant, version) => {
@@ -94,6 +96,8 @@ describe('resolveModel', () => {
     ['an adapter that was not granted', 'acme/spy', 'globex'],
     ['a foreign adapter by its bare name', 'poet', 'globex'],
     ['a version that does not exist', 'poet@2', 'acme'],
+    ['an alias that does not exist', 'poet@canary', 'acme'],
+    ['what is neither a version nor an alias', 'poet@1a', 'acme'],
     ['a name with a dot for the key', 'acme.poet', 'globex'],
     ['odd names', 'acme/poet/x', 'acme'],
     ['empty parts', '/poet', 'acme'],
@@ -113,16 +117,34 @@ describe('resolveModel', () => {
     expect(() => resolve('other', 'acme')).toThrow(/does not exist/)
   })
 
-  test('a bare name takes versions in proportion to their weights, a request always the same', async () => {
+  /** Makes `poet` stand for these shares of its three versions, and says who gets version 2. */
+  const shareOut = async (...targets: [number, number][]) => {
     const adapters = await bus.records(adapterRecords)
-    const versions = [versionRecord(1, 0.75), versionRecord(2, 0.25), versionRecord(3, 0)]
-    await adapters.put('acme.poet', adapterRecord('acme', 'poet', { versions }))
+    const record = adapterRecord('acme', 'poet', {
+      versions: [1, 2, 3].map(versionRecord),
+      aliases: [aliasRecord('default', ...targets), aliasRecord('next', [3, 1])],
+    })
+    await adapters.put('acme.poet', record)
     await bus.flush()
-    const digests = Array.from({ length: 2_000 }, (_, i) => resolve('poet', 'acme', `r${i}`))
-    const share = digests.filter((found) => found.adapter?.digest === versionRecord(2).digest)
-    expect(share.length / digests.length).toBeCloseTo(0.25, 1)
-    expect(resolve('poet', 'acme', 'r7')).toEqual(digests[7])
+    const requests = Array.from({ length: 2_000 }, (_, i) => `r${i}`)
+    return requests.filter(
+      (id) => resolve('poet', 'acme', id).adapter?.digest === versionRecord(2).digest,
+    )
+  }
+
+  test('a bare name takes versions in proportion to their weights, a request always the same', async () => {
+    const canary = await shareOut([1, 0.9], [2, 0.1])
+    expect(canary.length / 2_000).toBeCloseTo(0.1, 1)
+    expect(await shareOut([1, 0.9], [2, 0.1])).toEqual(canary)
     expect(resolve('poet@3', 'acme').adapter?.digest).toBe(versionRecord(3).digest)
+    expect(resolve('poet@next', 'acme').adapter?.digest).toBe(versionRecord(3).digest)
+  })
+
+  test('a canary that grows keeps the requests that it had', async () => {
+    const few = await shareOut([1, 0.9], [2, 0.1])
+    const more = await shareOut([1, 0.6], [2, 0.4])
+    expect(more).toEqual(expect.arrayContaining(few))
+    expect(await shareOut([1, 1])).toEqual([])
   })
 })
 

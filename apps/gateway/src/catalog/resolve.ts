@@ -4,6 +4,7 @@ import {
   type AdapterRef,
   AppError,
   type BaseModelRecord,
+  defaultAlias,
   type ModelCard,
 } from '@punica/schema'
 import type { Catalog } from './catalog.ts'
@@ -16,8 +17,9 @@ export type ResolvedModel = { base: BaseModelRecord; adapter: AdapterRef | null 
 type Asker = { tenant: string; baseModel: string }
 
 /**
- * Finds `adapter`, `tenant/adapter`, either with `@version`, or the base model by its name. A bare
- * name with several weighted versions takes one of them by the request's id, in proportion.
+ * Finds `adapter`, `tenant/adapter`, either with `@version` or `@alias`, or the base model by its
+ * name. A bare name is the alias `default`. An alias with several versions takes one of them by the
+ * request's id, in proportion to their weights, so that the same id always takes the same one.
  *
  * Throws `model_not_found` in the same words for what does not exist and for what another tenant
  * has not granted, so that names cannot be probed.
@@ -27,9 +29,12 @@ export const resolveModel = (
   model: string,
   { requestId, ...asker }: Asker & { requestId: string },
 ): ResolvedModel => {
-  const { base, record, version } = find(models, model, asker)
+  const { base, record, selector } = find(models, model, asker)
   if (record === null) return { base, adapter: null }
-  const chosen = version === null ? chooseVersion(record, requestId) : versionOf(record, version)
+  const chosen =
+    typeof selector === 'number'
+      ? versionOf(record, selector)
+      : chooseVersion(record, selector, requestId)
   if (chosen === undefined) throw notFound(model)
   const { digest, rank, sizeBytes, files } = chosen
   return { base, adapter: { digest, rank, sizeBytes, files } }
@@ -37,9 +42,10 @@ export const resolveModel = (
 
 /** The card of one model under the name that was asked for. Throws as resolveModel does. */
 export const findModel = (models: Models, model: string, asker: Asker): ModelCard => {
-  const { base, record, version } = find(models, model, asker)
+  const { base, record, selector } = find(models, model, asker)
   if (record === null) return toBaseCard(base)
-  const shown = version === null ? mainVersion(record) : versionOf(record, version)
+  const shown =
+    typeof selector === 'number' ? versionOf(record, selector) : mainVersion(record, selector)
   if (shown === undefined) throw notFound(model)
   return toCard(model, record, shown, base)
 }
@@ -51,7 +57,7 @@ export const listModels = ({ bases, adapters }: Models, asker: Asker): ModelCard
   const cards = [...adapters.values()]
     .filter((record) => mayUse(record, asker))
     .flatMap((record) => {
-      const version = mainVersion(record)
+      const version = mainVersion(record, defaultAlias)
       const isOwn = record.tenant === asker.tenant
       const id = isOwn ? record.name : `${record.tenant}/${record.name}`
       return version === undefined ? [] : [toCard(id, record, version, base)]
@@ -60,7 +66,8 @@ export const listModels = ({ bases, adapters }: Models, asker: Asker): ModelCard
   return [toBaseCard(base), ...cards]
 }
 
-const modelPattern = /^(?:(?<owner>[^/@]+)\/)?(?<adapter>[^/@]+)(?:@(?<version>[1-9]\d{0,8}))?$/
+const modelPattern =
+  /^(?:(?<owner>[^/@]+)\/)?(?<adapter>[^/@]+)(?:@(?:(?<version>[1-9]\d{0,8})|(?<alias>[a-z][a-z0-9-]*)))?$/
 
 const notFound = (model: string): AppError =>
   new AppError(
@@ -69,18 +76,24 @@ const notFound = (model: string): AppError =>
     { param: 'model' },
   )
 
-type Found = { base: BaseModelRecord; record: AdapterRecord | null; version: number | null }
+type Found = {
+  base: BaseModelRecord
+  record: AdapterRecord | null
+  /** Of the adapter: a version by its number, or an alias. */
+  selector: number | string
+}
 
-/** The base model by its name, or an adapter that the asker may use; of that, maybe one version. */
+/** The base model by its name, or an adapter that the asker may use with what is wanted of it. */
 const find = ({ bases, adapters }: Models, model: string, asker: Asker): Found => {
   const base = bases.get(asker.baseModel)
   if (base === undefined) throw notFound(model)
-  if (model === base.name) return { base, record: null, version: null }
+  if (model === base.name) return { base, record: null, selector: defaultAlias }
   const name = modelPattern.exec(model)?.groups
   if (name === undefined) throw notFound(model)
   const record = adapters.get(`${name.owner ?? asker.tenant}.${name.adapter}`)
   if (record === undefined || !mayUse(record, asker)) throw notFound(model)
-  return { base, record, version: name.version === undefined ? null : Number(name.version) }
+  const { version, alias = defaultAlias } = name
+  return { base, record, selector: version === undefined ? alias : Number(version) }
 }
 
 const mayUse = (record: AdapterRecord, { tenant, baseModel }: Asker): boolean =>
@@ -89,27 +102,34 @@ const mayUse = (record: AdapterRecord, { tenant, baseModel }: Asker): boolean =>
 type Version = AdapterRecord['versions'][number]
 
 /** Every request with the same id takes the same version; over many, each has its share. */
-const chooseVersion = ({ versions }: AdapterRecord, requestId: string): Version | undefined => {
-  const weighted = versions.filter(({ weight }) => weight > 0)
-  const total = weighted.reduce((sum, { weight }) => sum + weight, 0)
+const chooseVersion = (
+  record: AdapterRecord,
+  alias: string,
+  requestId: string,
+): Version | undefined => {
+  const targets = targetsOf(record, alias)
+  const total = targets.reduce((sum, { weight }) => sum + weight, 0)
   const hash = createHash('sha256').update(requestId).digest().readUInt32BE() / 2 ** 32
   let rest = hash * total
-  for (const version of weighted) {
-    rest -= version.weight
-    if (rest < 0) return version
-  }
-  return weighted.at(-1)
+  const chosen = targets.find(({ weight }) => {
+    rest -= weight
+    return rest < 0
+  })
+  return versionOf(record, (chosen ?? targets.at(-1))?.version)
 }
 
-const versionOf = ({ versions }: AdapterRecord, version: number): Version | undefined =>
+const targetsOf = ({ aliases }: AdapterRecord, alias: string) =>
+  aliases.find(({ name }) => name === alias)?.targets ?? []
+
+const versionOf = ({ versions }: AdapterRecord, version: number | undefined): Version | undefined =>
   versions.find((candidate) => candidate.version === version)
 
-/** The one that most requests to the bare name take; undefined: none does. */
-const mainVersion = ({ versions }: AdapterRecord): Version | undefined =>
-  versions.reduce<Version | undefined>(
-    (best, version) => (version.weight > (best?.weight ?? 0) ? version : best),
-    undefined,
-  )
+/** The one that most requests to the alias take, the newest of several; undefined: none does. */
+const mainVersion = (record: AdapterRecord, alias: string): Version | undefined => {
+  const targets = targetsOf(record, alias)
+  const most = Math.max(...targets.map(({ weight }) => weight))
+  return versionOf(record, targets.findLast(({ weight }) => weight === most)?.version)
+}
 
 const toCard = (
   id: string,

@@ -37,13 +37,21 @@ export const keyRecord = (name: string, changes: Partial<ApiKeyRecord> = {}): Ap
   ...changes,
 })
 
-export const versionRecord = (version: number, weight = 1): AdapterRecord['versions'][number] => ({
+export const versionRecord = (version: number): AdapterRecord['versions'][number] => ({
   version,
   digest: digestOf(`version ${version}`),
   rank: 8,
   sizeBytes: 1_000,
   files: [{ name: 'adapter_config.json', digest: digestOf('config'), sizeBytes: 100 }],
-  weight,
+})
+
+/** What an alias stands for, as [version, weight]. */
+export const aliasRecord = (
+  name: string,
+  ...targets: [number, number][]
+): AdapterRecord['aliases'][number] => ({
+  name,
+  targets: targets.map(([version, weight]) => ({ version, weight })),
 })
 
 export const adapterRecord = (
@@ -56,6 +64,7 @@ export const adapterRecord = (
   baseModel: 'base',
   createdAtMs: 1_700_000_000_000,
   versions: [versionRecord(1)],
+  aliases: [aliasRecord('default', [1, 1])],
   grants: [],
   ...changes,
 })
