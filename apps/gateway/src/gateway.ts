@@ -22,7 +22,12 @@ export type Gateway = {
   findModel(tenant: string, id: string): ModelCard
 }
 
-export type NewCall = { requestId: string; tenant: string } & Body
+export type NewCall = {
+  requestId: string
+  tenant: string
+  /** The trace that the client says it is a part of. */
+  traceparent?: string | undefined
+} & Body
 
 export type Body = { type: 'chat'; body: ChatBody } | { type: 'completion'; body: CompletionBody }
 
@@ -32,8 +37,8 @@ export type GatewayDeps = {
   tokenizer: Tokenizer
   baseModel: string
   clock: () => number
-  /** Begins to follow a call, for the metrics. */
-  watch: (call: Pick<NewCall, 'type' | 'requestId' | 'tenant'>) => Watch
+  /** Begins to follow a call, for metrics and traces. */
+  watch: (call: NewCall) => Watch
 }
 
 export const createGateway = (deps: GatewayDeps): Gateway => {
@@ -53,7 +58,9 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     begin: (call, listener) => {
       const watched = watch(call)
       try {
-        const { cancel, fail } = calls.start(toPlan(call), (event) => {
+        const plan = watched.during('tokenise', () => toPlan(call))
+        watched.planned({ ...plan, numPromptTokens: plan.promptTokens.length })
+        const { cancel, fail } = calls.start(plan, watched.span, (event) => {
           watched.observe(event)
           listener(event)
         })

@@ -1,59 +1,112 @@
-import { type ErrorCode, toAppError } from '@punica/schema'
-import type { Logger, Metrics } from '@punica/service'
+import { type ErrorCode, toAppError, type Usage } from '@punica/schema'
+import type { Logger, Metrics, Span, Tracing } from '@punica/service'
+import { createCallMetrics } from './call-metrics.ts'
 import type { CallEvent } from './requests/calls.ts'
 
-type Named = { type: string; requestId: string; tenant: string }
+type Named = {
+  type: string
+  requestId: string
+  tenant: string
+  traceparent?: string | undefined
+  body: { model: string }
+}
 
 /** Follows one call: everything that its client is told of it, or why it did not begin. */
 export type Watch = {
+  /** The whole of the call. */
+  span: Span
+  /** Does a part of the work as a span of its own. */
+  during<T>(name: string, work: () => T): T
+  /** What it is for: an adapter as `tenant/name`, or null for the base model alone. */
+  planned(plan: { adapterName: string | null; numPromptTokens: number }): void
   observe(event: CallEvent): void
   refused(cause: unknown): void
   /** Its client went away. */
   cancelled(): void
 }
 
-/** Counts what calls come to: outcomes, tokens, and the time to the first piece of text. */
-export const createWatches = (
-  metrics: Pick<Metrics, 'counter' | 'histogram'>,
-  log: Pick<Logger, 'debug'>,
-  clock: () => number,
-): ((call: Named) => Watch) => {
-  const outcomes = metrics.counter({
-    name: 'punica_gateway_calls_total',
-    help: 'Calls that ended, by endpoint and outcome (ok or an error code)',
-    labelNames: ['endpoint', 'outcome'],
-  })
-  const tokens = metrics.counter({
-    name: 'punica_gateway_tokens_total',
-    help: 'Tokens of answered calls, by kind (prompt or completion)',
-    labelNames: ['kind'],
-  })
-  const firstText = metrics.histogram({
-    name: 'punica_gateway_first_text_seconds',
-    help: 'From the beginning of a call to the first piece of its answer',
-    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-  })
-  return ({ type: endpoint, requestId, tenant }) => {
+type Deps = {
+  metrics: Pick<Metrics, 'counter' | 'histogram'>
+  tracing: Tracing
+  log: Pick<Logger, 'debug'>
+  clock: () => number
+}
+
+/** Counts and traces what calls come to. Nothing of it has a word of the prompt or the answer. */
+export const createWatches = ({ metrics, tracing, log, clock }: Deps): ((call: Named) => Watch) => {
+  const count = createCallMetrics(metrics, clock)
+  return ({ type: endpoint, requestId, tenant, traceparent, body }) => {
     const startMs = clock()
-    let hasText = false
+    const of = { endpoint, tenant, adapter: '' }
+    /** By choice: how many tokens it had when, to tell the time between two. */
+    const progress: { numTokens: number; atMs: number }[] = []
+    let numPromptTokens = 0
+    let numCounted: number | null = null
     let hasEnded = false
-    const end = (outcome: ErrorCode | 'ok'): void => {
+    const span = tracing.start('request', {
+      parent: traceparent,
+      attributes: {
+        'punica.request_id': requestId,
+        'punica.tenant': tenant,
+        'gen_ai.operation.name': endpoint === 'chat' ? 'chat' : 'text_completion',
+        'gen_ai.request.model': body.model,
+      },
+    })
+
+    const end = (outcome: ErrorCode | 'ok', usage?: Usage): void => {
       if (hasEnded) return
       hasEnded = true
-      outcomes.inc({ endpoint, outcome })
+      count.end(of, outcome)
+      if (usage !== undefined) {
+        countTokens(usage.completion_tokens)
+        span.set({
+          'gen_ai.usage.input_tokens': usage.prompt_tokens,
+          'gen_ai.usage.output_tokens': usage.completion_tokens,
+        })
+      }
+      span.end(outcome === 'ok' ? undefined : outcome)
       const durationMs = clock() - startMs
       log.debug({ requestId, tenant, endpoint, outcome, durationMs }, 'call ended')
     }
+
+    /** Over all choices; the prompt counts with the first piece of an answer. */
+    const countTokens = (numTokens: number): void => {
+      if (numCounted === null) count.tokens(of, 'prompt', numPromptTokens)
+      count.tokens(of, 'completion', numTokens - (numCounted ?? 0))
+      numCounted = numTokens
+    }
+
+    const observeDelta = ({ choice, numTokens }: Extract<CallEvent, { type: 'delta' }>): void => {
+      const atMs = clock()
+      const before = progress[choice]
+      if (progress.length === 0) {
+        count.firstToken(of, atMs - startMs)
+        span.event('first_token')
+      } else if (before !== undefined && numTokens > before.numTokens) {
+        count.tokenGap(of, (atMs - before.atMs) / (numTokens - before.numTokens))
+      }
+      progress[choice] = { numTokens, atMs }
+      countTokens((numCounted ?? 0) + numTokens - (before?.numTokens ?? 0))
+    }
+
     return {
+      span,
+      during: (name, work) => {
+        const part = tracing.start(name, { parent: span.traceparent })
+        try {
+          return work()
+        } finally {
+          part.end()
+        }
+      },
+      planned: (plan) => {
+        of.adapter = plan.adapterName ?? ''
+        numPromptTokens = plan.numPromptTokens
+      },
       observe: (event) => {
-        if (event.type === 'delta' && !hasText) {
-          hasText = true
-          firstText.observe((clock() - startMs) / 1_000)
-        } else if (event.type === 'done') {
-          end('ok')
-          tokens.inc({ kind: 'prompt' }, event.usage.prompt_tokens)
-          tokens.inc({ kind: 'completion' }, event.usage.completion_tokens)
-        } else if (event.type === 'failed') end(event.error.code)
+        if (event.type === 'delta') observeDelta(event)
+        else if (event.type === 'done') end('ok', event.usage)
+        else if (event.type === 'failed') end(event.error.code)
       },
       refused: (cause) => end(toAppError(cause).code),
       cancelled: () => end('cancelled'),

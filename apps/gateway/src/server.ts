@@ -54,7 +54,7 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
     help: 'Sequences under way; each choice of a call is one',
     collect: sequences.numRunning,
   })
-  const watch = createWatches(metrics, log, clock)
+  const watch = createWatches({ metrics, tracing: deps.tracing, log, clock })
   const { baseModel } = config
   const gateway = createGateway({ catalog, calls, tokenizer, baseModel, clock, watch })
   const isReady = (): Promise<boolean> => isConnected(bus)

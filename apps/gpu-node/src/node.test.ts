@@ -10,7 +10,7 @@ import {
   type Task,
   type TokenBatch,
 } from '@punica/schema'
-import { createMetrics, pino } from '@punica/service'
+import { createMetrics, noTracing, pino } from '@punica/service'
 import { afterEach, expect, test } from 'vitest'
 import { createAdapters } from './adapters/adapters.ts'
 import type { DiskCache } from './adapters/disk-cache.ts'
@@ -70,6 +70,7 @@ const start = async ({ numSlots = 64 } = {}) => {
       disk,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gpu-node'),
+      tracing: noTracing,
       config: {
         pool: 'default',
         nodeId: 'n1',

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Bus } from '@punica/bus'
+import type { Bus, Delivery } from '@punica/bus'
 import type { Engine, StepReport } from '@punica/native-sgmv'
 import {
   AppError,
@@ -15,7 +15,7 @@ import {
   type ReplayRequest,
   toWireError,
 } from '@punica/schema'
-import type { Logger, Metrics } from '@punica/service'
+import type { Logger, Metrics, Tracing } from '@punica/service'
 import type { Adapters } from './adapters/adapters.ts'
 import type { DiskCache } from './adapters/disk-cache.ts'
 import type { Config } from './config.ts'
@@ -35,6 +35,7 @@ export type NodeDeps = {
   disk: Pick<DiskCache, 'list'>
   log: Pick<Logger, 'info' | 'warn' | 'error'>
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
+  tracing: Tracing
   config: Pick<Config, 'pool' | 'nodeId' | 'baseModel' | 'maxBatchSize'>
   ready: (facts: Record<string, unknown>) => void
 }
@@ -118,8 +119,8 @@ const createNode = (deps: NodeDeps) => {
 
   return {
     report,
-    assign: ({ epoch, task }: AssignRequest): AssignReply => {
-      const reply = checkAssign(health, epoch) ?? requests.assign(task)
+    assign: ({ epoch, task }: AssignRequest, { traceparent }: Delivery): AssignReply => {
+      const reply = checkAssign(health, epoch) ?? requests.assign(task, traceparent)
       metrics.observeReply(reply)
       reporter.soon()
       return reply
@@ -174,7 +175,7 @@ const createNode = (deps: NodeDeps) => {
 type Health = { state: NodeState; reason: string | null; newestEpoch: number }
 
 const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
-  const { bus, engine, adapters, disk, log, config } = deps
+  const { bus, engine, adapters, disk, log, tracing, config } = deps
   const incarnation = randomUUID()
   const table = createTable()
   const outbox = createTokenOutbox({ bus, nodeId: config.nodeId, incarnation })
@@ -193,7 +194,16 @@ const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
     health,
     counters: createCounters(),
     probes: createProbes({ engine, adapters, log }),
-    requests: createRequests({ engine, adapters, table, publisher, log, maxRequests, onEnd }),
+    requests: createRequests({
+      engine,
+      adapters,
+      table,
+      publisher,
+      log,
+      tracing,
+      maxRequests,
+      onEnd,
+    }),
     measureNow,
     /** The newest measurement: an engine that has failed gives no more. */
     measured: measureNow(),

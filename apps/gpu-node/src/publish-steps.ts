@@ -36,6 +36,7 @@ export const createStepPublisher = ({ table, outbox, now }: Deps) => {
         const entry = table.byEngineId(engineId)
         if (entry === undefined) return
         const index = report.tokenIndices[i] ?? 0
+        if (entry.numGenerated === entry.numGeneratedBefore) entry.trace.firstToken()
         entry.numGenerated = index + 1
         const token = toToken(entry, index, report.tokens[i] ?? 0, report.logprobs?.[i])
         partOf(parts, entry).tokens.push(token)

@@ -16,7 +16,7 @@ import {
   type Task,
   type TokenBatch,
 } from '@punica/schema'
-import { createMetrics, pino } from '@punica/service'
+import { createMetrics, noTracing, pino } from '@punica/service'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAdapters } from './adapters/adapters.ts'
 import { openDiskCache } from './adapters/disk-cache.ts'
@@ -61,6 +61,7 @@ const start = async () => {
       disk,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gpu-node'),
+      tracing: noTracing,
       config: {
         pool: 'default',
         nodeId: 'n1',

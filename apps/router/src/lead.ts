@@ -1,10 +1,11 @@
 import type { Bus } from '@punica/bus'
 import type { Command, Scheduler, SchedulerEvent } from '@punica/scheduler'
 import { channels, type NodeEvent } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Tracing } from '@punica/service'
 import type { Config } from './config.ts'
 import type { Term } from './leadership/lease.ts'
 import { type Bare, createPerformer, toReply } from './perform.ts'
+import { createRequestTraces } from './request-traces.ts'
 import type { createRouterMetrics } from './router-metrics.ts'
 import type { StandingFacts } from './standing-facts.ts'
 
@@ -14,6 +15,7 @@ type Deps = {
   metrics: ReturnType<typeof createRouterMetrics>
   config: Pick<Config, 'pool' | 'heartbeatTimeoutMs'>
   scheduler: Scheduler
+  tracing: Tracing
   facts: StandingFacts
 }
 
@@ -34,13 +36,15 @@ export const lead = async (
   const { pool, heartbeatTimeoutMs } = config
   const { epoch } = term
   const over = AbortSignal.any([signal, term.ended])
-  const perform = createPerformer({ bus, log, config, epoch, onAnswer: note })
+  const traces = createRequestTraces(deps.tracing)
+  const perform = createPerformer({ bus, log, config, epoch, traces, onAnswer: note })
 
   function handle(bare: Bare<SchedulerEvent>): Command[] {
     const event: SchedulerEvent = { nowMs: Date.now(), ...bare }
     const startMs = performance.now()
     const commands = scheduler.handle(event)
     metrics.observe(event, commands, performance.now() - startMs)
+    traces.observe(event, commands)
     for (const command of commands) perform(command, event)
     return commands
   }
@@ -58,9 +62,11 @@ export const lead = async (
   const stops = [
     // Quotas and weights are known before the first request is taken.
     facts.follow((event) => void handle(event)),
-    bus.serve(channels.submit(pool), (task) =>
-      mayAct() ? toReply(task, handle({ type: 'submitted', task })) : { type: 'not_leading' },
-    ),
+    bus.serve(channels.submit(pool), (task, { traceparent }) => {
+      if (!mayAct()) return { type: 'not_leading' }
+      traces.submitted(task, traceparent)
+      return toReply(task, handle({ type: 'submitted', task }))
+    }),
     bus.subscribe(channels.cancel(pool), (cancel) => note({ type: 'cancelled', ...cancel })),
     bus.subscribe(channels.gatewayStatus(pool), ({ gatewayId, leaving }) =>
       note({ type: 'gatewayReported', gatewayId, leaving }),

@@ -4,7 +4,7 @@ import { Config } from './config.ts'
 import { createProblemCounter } from './problems.ts'
 import { routeUntil } from './router.ts'
 
-await run('router', Config, async ({ config, log, metrics, signal, ready }) => {
+await run('router', Config, async ({ config, log, metrics, tracing, signal, ready }) => {
   const bus = await connectBus({
     url: config.natsUrl,
     credentialsFile: config.natsCredentialsFile,
@@ -13,7 +13,7 @@ await run('router', Config, async ({ config, log, metrics, signal, ready }) => {
     onProblem: createProblemCounter(metrics, log),
   })
   try {
-    await routeUntil(signal, { bus, log, metrics, config, ready })
+    await routeUntil(signal, { bus, log, metrics, tracing, config, ready })
   } finally {
     await bus.close()
   }

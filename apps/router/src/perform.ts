@@ -3,6 +3,7 @@ import type { Command, SchedulerEvent } from '@punica/scheduler'
 import { channels, type SubmitReply, type Task, toAppError, toWireError } from '@punica/schema'
 import type { Logger } from '@punica/service'
 import type { Config } from './config.ts'
+import type { RequestTraces } from './request-traces.ts'
 
 /** An event without its time, which whoever hands it over adds. */
 export type Bare<E> = E extends unknown ? Omit<E, 'nowMs'> : never
@@ -12,23 +13,29 @@ type PerformerDeps = {
   log: Pick<Logger, 'debug' | 'warn'>
   config: Pick<Config, 'pool' | 'heartbeatTimeoutMs'>
   epoch: number
+  traces: Pick<RequestTraces, 'placed'>
   /** What came of an assignment. */
   onAnswer: (event: Bare<SchedulerEvent>) => void
 }
 
 /** Carries out one command of the scheduler. */
-export const createPerformer = ({ bus, log, config, epoch, onAnswer }: PerformerDeps) => {
+export const createPerformer = ({ bus, log, config, epoch, traces, onAnswer }: PerformerDeps) => {
   /** A node that takes longer to answer than to be declared lost is as good as lost. */
   const timeoutMs = config.heartbeatTimeoutMs
 
   const assign = async (nodeId: string, task: Task): Promise<void> => {
     const assignment = { nodeId, requestId: task.requestId, attempt: task.attempt }
+    const span = traces.placed(task, nodeId)
+    const { traceparent } = span
     try {
-      const answer = await bus.request(channels.assign(nodeId), { epoch, task }, { timeoutMs })
+      const channel = channels.assign(nodeId)
+      const answer = await bus.request(channel, { epoch, task }, { timeoutMs, traceparent })
+      span.end(answer.type === 'accepted' ? undefined : answer.error.code)
       if (answer.type === 'accepted') onAnswer({ type: 'assignAccepted', ...assignment })
       else onAnswer({ type: 'assignRefused', error: answer.error, ...assignment })
     } catch (cause) {
       const error = toAppError(cause)
+      span.end(error.code)
       log.warn({ err: error, ...assignment }, 'assignment not answered')
       // A message that was never sent was not received either.
       if (error.code === 'payload_too_large') {

@@ -10,7 +10,7 @@ import {
   type Task,
   tenantRecords,
 } from '@punica/schema'
-import { createMetrics, pino } from '@punica/service'
+import { createMetrics, noTracing, pino } from '@punica/service'
 import { afterEach, expect, test } from 'vitest'
 import { Config } from './config.ts'
 import { routeUntil } from './router.ts'
@@ -77,6 +77,7 @@ const start = async ({ bus = memoryBus(), ...changed }: Partial<Config> & { bus?
       bus,
       log: pino({ level: 'silent' }),
       metrics,
+      tracing: noTracing,
       config: { ...Config.parse({ MAX_QUEUE: 10 }), heartbeatTimeoutMs: 60_000, ...changed },
       ready: ({ role }) => {
         if (role === 'leader') resolve()

@@ -123,6 +123,22 @@ export const busContract = (name: string, makeBus: MakeBus): void => {
         expect(elsewhere.items).toEqual([])
       })
 
+      it('carries the trace that a message is a part of', async () => {
+        const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+        const got = collect<string | undefined>()
+        bus.subscribe(notes('traced'), (_, delivery) => got.push(delivery.traceparent))
+        bus.serve(questions('traced'), (note, delivery) => {
+          got.push(delivery.traceparent)
+          return note
+        })
+        await bus.flush()
+        bus.publish(notes('traced'), { text: '' }, { traceparent })
+        bus.publish(notes('traced'), { text: '' })
+        await got.take(2)
+        await bus.request(questions('traced'), { text: '' }, { timeoutMs: 5000, traceparent })
+        expect(got.items).toEqual([traceparent, undefined, traceparent])
+      })
+
       it('tells who asks where nobody listens', async () => {
         const told = collect<string>()
         const inbox = bus.inbox()

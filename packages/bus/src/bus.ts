@@ -15,9 +15,16 @@ export type Delivery = {
   subject: string
   /** Where the sender wants answers; empty when it wants none. */
   replyTo: string
+  /** W3C Trace Context of the sender; absent where it traces nothing or sent nonsense. */
+  traceparent?: string | undefined
 }
 
-export type RequestOptions = { timeoutMs: number; signal?: AbortSignal }
+export type RequestOptions = {
+  timeoutMs: number
+  signal?: AbortSignal
+  /** Travels as the header of that name. */
+  traceparent?: string | undefined
+}
 
 /** One state of a record: its value, or null when it has been deleted. */
 export type RecordUpdate<T> = { key: string; value: T | null; revision: number }
@@ -43,6 +50,8 @@ export type Records<T> = {
 export type PublishOptions = {
   /** Where answers shall go: a subject of `inbox()`, which the sender has subscribed to. */
   replyTo?: string
+  /** Travels as the header of that name. */
+  traceparent?: string | undefined
 }
 
 /** A place in a stream: behind message `seq` of the stream that was made at `created`. */

@@ -30,8 +30,8 @@ export const memoryBus = ({ onProblem = () => {} }: MemoryBusOptions = {}): Bus 
 
   const bus: Bus = {
     inbox,
-    publish: ({ subject, schema }, message, { replyTo } = {}) =>
-      void server.send(subject, seal(schema, subject, message), replyTo),
+    publish: ({ subject, schema }, message, options) =>
+      void server.send(subject, seal(schema, subject, message), options),
     reply(replyTo, schema, message) {
       if (isInbox(replyTo)) server.send(replyTo, seal(schema, replyTo, message))
     },
@@ -41,7 +41,7 @@ export const memoryBus = ({ onProblem = () => {} }: MemoryBusOptions = {}): Bus 
       server.listen(subject, request, options, async (message, delivery) =>
         bus.reply(delivery.replyTo, reply, await handler(message, delivery)),
       ),
-    request: ({ subject, request, reply }, message, { timeoutMs, signal }) =>
+    request: ({ subject, request, reply }, message, { timeoutMs, signal, traceparent }) =>
       new Promise((resolve, reject) => {
         const data = seal(request, subject, message)
         const replyTo = inbox()
@@ -56,7 +56,8 @@ export const memoryBus = ({ onProblem = () => {} }: MemoryBusOptions = {}): Bus 
         const timer = setTimeout(() => end(() => reject(noAnswer(subject, timeoutMs))), timeoutMs)
         signal?.addEventListener('abort', abort)
         if (signal?.aborted) abort()
-        else if (!server.send(subject, data, replyTo)) end(() => reject(noResponders(subject)))
+        else if (!server.send(subject, data, { replyTo, traceparent }))
+          end(() => reject(noResponders(subject)))
       }),
     async records<T>(kind: RecordKind<T>): Promise<Records<T>> {
       const bucket = buckets.get(kind.bucket) ?? createMemoryBucket()

@@ -1,5 +1,5 @@
 import type { Channel } from '@punica/schema'
-import type { Delivery, Problem, Stop, SubscribeOptions } from './bus.ts'
+import type { Delivery, Problem, PublishOptions, Stop, SubscribeOptions } from './bus.ts'
 import { decode } from './codec.ts'
 import { matches } from './subjects.ts'
 
@@ -12,7 +12,7 @@ type Subscriber = {
 
 export type MemoryServer = {
   /** Returns whether anybody listens. */
-  send(subject: string, data: Uint8Array, replyTo?: string): boolean
+  send(subject: string, data: Uint8Array, options?: PublishOptions): boolean
   listen<T>(
     pattern: string,
     schema: Channel<T>['schema'],
@@ -31,11 +31,11 @@ export const createMemoryServer = (onProblem: (problem: Problem) => void): Memor
   const turns = new Map<string, number>()
 
   return {
-    send(subject, data, replyTo = '') {
+    send(subject, data, { replyTo = '', traceparent } = {}) {
       const receivers = pick(find(subject))
       for (const receiver of receivers) {
         queueMicrotask(() => {
-          if (subscribers.has(receiver)) receiver.deliver(data, { subject, replyTo })
+          if (subscribers.has(receiver)) receiver.deliver(data, { subject, replyTo, traceparent })
         })
       }
       if (receivers.length === 0 && replyTo !== '') {

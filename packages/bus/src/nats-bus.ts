@@ -6,6 +6,7 @@ import { cancelled } from './failures.ts'
 import { openBucket } from './nats-bucket.ts'
 import { type BusLog, connectNats, type NatsOptions, readIdentity } from './nats-connection.ts'
 import { toBusError } from './nats-failures.ts'
+import { headersOf, traceparentOf } from './nats-headers.ts'
 import { createLink, type Link, pause } from './nats-link.ts'
 import { createNatsRecords } from './nats-records.ts'
 import { createSender } from './nats-sender.ts'
@@ -43,7 +44,7 @@ const natsBus = (link: Link, inboxPrefix: string): Bus => {
 
   const bus: Bus = {
     inbox,
-    publish: ({ subject }, message, { replyTo } = {}) => send(subject, seal(message), replyTo),
+    publish: ({ subject }, message, options) => send(subject, seal(message), options),
     reply(replyTo, _schema, message) {
       if (isInbox(replyTo)) send(replyTo, seal(message))
     },
@@ -53,12 +54,12 @@ const natsBus = (link: Link, inboxPrefix: string): Bus => {
       listen(link, subject, request, options, async (message, delivery) =>
         bus.reply(delivery.replyTo, reply, await handler(message, delivery)),
       ),
-    request: async ({ subject, reply }, message, { timeoutMs, signal }) => {
+    request: async ({ subject, reply }, message, { timeoutMs, signal, traceparent }) => {
       const data = seal(message)
       if (signal?.aborted) throw cancelled()
       try {
         const answer = await orAborted(
-          connection.request(subject, data, { timeout: timeoutMs }),
+          connection.request(subject, data, { timeout: timeoutMs, ...headersOf(traceparent) }),
           signal,
         )
         const decoded = decode(reply, answer.data)
@@ -116,9 +117,8 @@ const listen = <T>(
       const decoded = decode(schema, data)
       if (!decoded.ok) return report('invalid', decoded.error)
       try {
-        handler(decoded.value, { subject, replyTo: reply ?? '' })?.catch((error) =>
-          report('handler_failed', error),
-        )
+        const delivery = { subject, replyTo: reply ?? '', traceparent: traceparentOf(headers) }
+        handler(decoded.value, delivery)?.catch((error) => report('handler_failed', error))
       } catch (error) {
         report('handler_failed', error)
       }

@@ -1,4 +1,6 @@
+import type { PublishOptions } from './bus.ts'
 import { closed } from './failures.ts'
+import { headersOf } from './nats-headers.ts'
 import type { Link } from './nats-link.ts'
 
 /** Bytes that may wait for the server to take them. */
@@ -6,7 +8,7 @@ const MAX_PENDING_BYTES = 64 * 1024 ** 2
 /** After so many the server is asked how far it is. */
 const CHECK_BYTES = 1024 ** 2
 
-export type Send = (subject: string, data: Uint8Array, replyTo?: string) => void
+export type Send = (subject: string, data: Uint8Array, options?: PublishOptions) => void
 
 /**
  * Publishes with a bound on what waits in this process: the client library would buffer without
@@ -31,7 +33,7 @@ export const createSender = ({ connection, log, isConnected }: Link): Send => {
     isChecking = false
   }
 
-  return (subject, data, replyTo) => {
+  return (subject, data, { replyTo, traceparent } = {}) => {
     if (connection.isClosed() || connection.isDraining()) throw closed()
     if (!isConnected() || numPending + data.length > MAX_PENDING_BYTES) {
       numDropped++
@@ -40,7 +42,10 @@ export const createSender = ({ connection, log, isConnected }: Link): Send => {
     if (numDropped > 0) log.warn({ numDropped }, 'messages dropped, nats was too slow or away')
     numDropped = 0
     numPending += data.length
-    connection.publish(subject, data, replyTo === undefined ? {} : { reply: replyTo })
+    connection.publish(subject, data, {
+      ...(replyTo === undefined ? {} : { reply: replyTo }),
+      ...headersOf(traceparent),
+    })
     if (numPending > CHECK_BYTES && !isChecking) void check()
   }
 }

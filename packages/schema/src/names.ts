@@ -31,5 +31,14 @@ export const defaultAlias = 'default'
 export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be a sha256 in lower-case hex')
 export type Digest = z.infer<typeof Digest>
 
+/** Of W3C Trace Context: the span of another program that what arrives is a part of. */
+export const Traceparent = z
+  .string()
+  .regex(
+    /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/,
+    'must be a W3C traceparent of version 00',
+  )
+export type Traceparent = z.infer<typeof Traceparent>
+
 export const RequestId = z.string().min(1).max(64)
 export type RequestId = z.infer<typeof RequestId>

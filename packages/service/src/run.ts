@@ -1,12 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Logger, pino } from 'pino'
 import { z } from 'zod'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { type Status, serveStatus } from './status.ts'
+import { noTracing, openTracing, type Tracing } from './tracing.ts'
 
 export type Context<C> = {
   config: C
   log: Logger
   metrics: Metrics
+  tracing: Tracing
   signal: AbortSignal
   /**
    * Says that the service does its work now, with what a launcher may want to know (its port). A
@@ -22,6 +25,8 @@ const Common = z.object({
   /** Where /metrics, /health and /ready are served; absent: not served. */
   STATUS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   STATUS_HOST: z.string().default('127.0.0.1'),
+  /** A collector of OpenTelemetry traces; absent: nothing is traced. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
 })
 
 /**
@@ -63,7 +68,7 @@ export const run = async <S extends z.ZodType>(
   process.once('disconnect', () => stopWithin(orphanLimitMs))
   const metrics = createMetrics(name)
   const status: Status = { ready: false, role: null }
-  const { STATUS_PORT: port, STATUS_HOST: host } = common.data
+  const { STATUS_PORT: port, STATUS_HOST: host, OTEL_EXPORTER_OTLP_ENDPOINT: otlp } = common.data
   const server = port === undefined ? null : await serveStatus({ host, port, metrics, status })
   const ready = (facts: Record<string, unknown> = {}): void => {
     status.ready = true
@@ -71,13 +76,20 @@ export const run = async <S extends z.ZodType>(
     log.info(facts, 'ready')
     process.send?.({ type: 'ready', name, statusPort: server?.port, ...facts })
   }
+  const opened = otlp === undefined ? null : await openTracing(name)
+  const tracing = opened?.tracing ?? noTracing
   try {
-    await main({ config: config.data, log, metrics, signal: stop.signal, ready })
+    await main({ config: config.data, log, metrics, tracing, signal: stop.signal, ready })
     log.info('stopped')
   } catch (err) {
     log.fatal({ err }, 'crashed')
     process.exitCode = 1
   } finally {
+    // The collector may be away; it must not hold up the end.
+    await Promise.race([
+      opened?.close().catch(() => {}),
+      delay(traceFlushMs, undefined, { ref: false }),
+    ])
     await server?.close()
     leaveParent()
     exitAfter(lingerLimitMs, () => log.warn('something was left running after the end'))
@@ -88,6 +100,8 @@ export const run = async <S extends z.ZodType>(
 const stopLimitMs = 60_000
 /** Whoever started it is gone, and with it, most likely, what it would tidy up. */
 const orphanLimitMs = 10_000
+/** For the last spans to reach their collector. */
+const traceFlushMs = 1_000
 /** For what closes by itself once main has ended. */
 const lingerLimitMs = 2_000
 

@@ -12,7 +12,12 @@ import type { Catalog } from './catalog.ts'
 type Models = Pick<Catalog, 'bases' | 'adapters'>
 
 /** What a model's name stands for: the base model, or one immutable version of an adapter of it. */
-export type ResolvedModel = { base: BaseModelRecord; adapter: AdapterRef | null }
+export type ResolvedModel = {
+  base: BaseModelRecord
+  adapter: AdapterRef | null
+  /** `tenant/name` of the adapter's owner. */
+  adapterName: string | null
+}
 
 type Asker = { tenant: string; baseModel: string }
 
@@ -30,14 +35,18 @@ export const resolveModel = (
   { requestId, ...asker }: Asker & { requestId: string },
 ): ResolvedModel => {
   const { base, record, selector } = find(models, model, asker)
-  if (record === null) return { base, adapter: null }
+  if (record === null) return { base, adapter: null, adapterName: null }
   const chosen =
     typeof selector === 'number'
       ? versionOf(record, selector)
       : chooseVersion(record, selector, requestId)
   if (chosen === undefined) throw notFound(model)
   const { digest, rank, sizeBytes, files } = chosen
-  return { base, adapter: { digest, rank, sizeBytes, files } }
+  return {
+    base,
+    adapter: { digest, rank, sizeBytes, files },
+    adapterName: `${record.tenant}/${record.name}`,
+  }
 }
 
 /** The card of one model under the name that was asked for. Throws as resolveModel does. */

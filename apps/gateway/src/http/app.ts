@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { AppError, ChatBody, CompletionBody, limits } from '@punica/schema'
+import { AppError, ChatBody, CompletionBody, limits, Traceparent } from '@punica/schema'
 import type { Logger } from '@punica/service'
 import {
   type FastifyBaseLogger,
@@ -77,7 +77,11 @@ export const createApp = (deps: AppDeps): FastifyInstance => {
 }
 
 const addRoutes = (app: FastifyInstance, { gateway, names, clock }: AppDeps): void => {
-  const common = (request: FastifyRequest) => ({ requestId: request.id, tenant: request.tenant })
+  const common = (request: FastifyRequest) => ({
+    requestId: request.id,
+    tenant: request.tenant,
+    traceparent: Traceparent.safeParse(request.headers.traceparent).data,
+  })
   const answer = (input: AnswerInput) => {
     const { stream, stream_options: options } = input.call.body
     return stream === true

@@ -92,7 +92,7 @@ const generate = (
   { bus, gateway, log, names, newRequestId }: NatsFaceDeps,
   running: Map<string, Running>,
   message: GenerateMessage,
-  { subject, replyTo }: Delivery,
+  { subject, replyTo, traceparent }: Delivery,
 ): void => {
   const tenant = tenantOf(subject)
   if (!isInboxOf(tenant, replyTo)) {
@@ -118,10 +118,13 @@ const generate = (
     }
     const { model, logprobs } = parsed.body
     const namesAsked = logprobs == null || logprobs === false ? null : names
-    const call = gateway.begin({ requestId: newRequestId(), tenant, ...parsed }, (event) => {
-      if (event.type === 'done' || event.type === 'failed') running.delete(key)
-      say(toApiEvent(event, model, namesAsked))
-    })
+    const call = gateway.begin(
+      { requestId: newRequestId(), tenant, traceparent, ...parsed },
+      (event) => {
+        if (event.type === 'done' || event.type === 'failed') running.delete(key)
+        say(toApiEvent(event, model, namesAsked))
+      },
+    )
     running.set(key, { call, beat })
   } catch (cause) {
     if (toAppError(cause).code === 'internal') log.error({ err: cause, tenant }, 'call failed')

@@ -7,7 +7,8 @@ import { planChat, planCompletion } from './plan.ts'
 import { seedOfChoice } from './sampling.ts'
 
 const tokenizer = await loadTokenizer(modelFolder)
-const model = { base: { name: 'base', pool: 'default', maxContext: 64 }, adapter: null }
+const base = { name: 'base', pool: 'default', maxContext: 64 }
+const model = { base, adapter: null, adapterName: null }
 const common = { requestId: 'r', tenant: 'acme', model, tokenizer }
 
 const complete = (body: object) =>

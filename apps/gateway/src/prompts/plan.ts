@@ -12,6 +12,8 @@ export type Plan = {
   requestId: string
   tenant: string
   adapter: AdapterRef | null
+  /** For people: `tenant/name`. */
+  adapterName: string | null
   promptTokens: readonly number[]
   maxNewTokens: number
   ignoreEos: boolean
@@ -77,6 +79,7 @@ const plan = (
   requestId,
   tenant,
   adapter: model.adapter,
+  adapterName: model.adapterName,
   promptTokens,
   maxNewTokens: boundAnswer(promptTokens.length, model.base.maxContext, promptField, asked),
   ignoreEos: body.ignore_eos ?? false,

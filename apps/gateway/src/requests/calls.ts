@@ -6,6 +6,7 @@ import {
   type Usage,
   type WireError,
 } from '@punica/schema'
+import type { Span } from '@punica/service'
 import type { Tokenizer } from '@punica/tokenizer'
 import type { Plan } from '../prompts/plan.ts'
 import { seedOfChoice } from '../prompts/sampling.ts'
@@ -35,7 +36,7 @@ export type Calls = {
    * Begins a call. Throws `overloaded` when too much is under way and `unavailable` when this
    * gateway is about to stop. Events come later, never from within.
    */
-  start(plan: Plan, listener: (event: CallEvent) => void): Call
+  start(plan: Plan, span: Span, listener: (event: CallEvent) => void): Call
   numRunning(): number
   /** Refuses new calls and resolves when those under way have ended, or failed by `graceMs`. */
   drain(graceMs: number): Promise<void>
@@ -58,7 +59,7 @@ export const createCalls = (deps: CallsDeps): Calls => {
   let onIdle = (): void => {}
 
   return {
-    start: (plan, listener) => {
+    start: (plan, span, listener) => {
       if (isDraining) throw stopping()
       if (deps.sequences.numRunning() + plan.numChoices > deps.maxInFlight) {
         throw new AppError(
@@ -67,7 +68,7 @@ export const createCalls = (deps: CallsDeps): Calls => {
           { retryAfterMs: 1_000 },
         )
       }
-      const call = startCall(deps, plan, listener, () => {
+      const call = startCall(deps, { plan, span, listener }, () => {
         calls.delete(call)
         if (calls.size === 0) onIdle()
       })
@@ -93,11 +94,12 @@ export const createCalls = (deps: CallsDeps): Calls => {
 const stopping = (): AppError =>
   new AppError('unavailable', 'This gateway is about to stop; try again', { retryAfterMs: 1_000 })
 
+type NewCall = { plan: Plan; span: Span; listener: (event: CallEvent) => void }
+
 /** Sequences have ids of their own, from which the call's follows. */
 const startCall = (
   { sequences, tokenizer, meter, gatewayId, timeoutMs, clock }: CallsDeps,
-  plan: Plan,
-  listener: (event: CallEvent) => void,
+  { plan, span, listener }: NewCall,
   onEnd: () => void,
 ): Call => {
   const arrivalMs = clock()
@@ -161,6 +163,7 @@ const startCall = (
       },
       promptTokens: plan.promptTokens,
       text: createAnswerText(tokenizer.createDetokenizer(), plan.stops),
+      span,
       listener: (news) => onNews(choice, news),
     }),
   )

@@ -1,6 +1,6 @@
 import { memoryBus } from '@punica/bus'
 import { channels, type GatewayStatus } from '@punica/schema'
-import { pino } from '@punica/service'
+import { noTracing, pino } from '@punica/service'
 import { loadTokenizer } from '@punica/tokenizer'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createFakePool, createMailbox, type FakePool } from '../testing/fake-pool.ts'
@@ -36,6 +36,7 @@ const start = (requestId = 'r-0', stops: string[] = []) => {
   let text = ''
   const { put, take: next } = createMailbox<SequenceNews>()
   const { cancel } = sequences.start({
+    span: noTracing.start('request'),
     task: {
       requestId,
       gatewayId: 'gw',

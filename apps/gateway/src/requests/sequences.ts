@@ -1,6 +1,6 @@
 import type { Bus } from '@punica/bus'
 import { channels, type Task, toAppError, toWireError } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Span } from '@punica/service'
 import type { AnswerText } from './answer-text.ts'
 import { openInbox } from './inbox.ts'
 import {
@@ -19,6 +19,8 @@ type NewSequence = {
   task: SequenceTask
   promptTokens: readonly number[]
   text: AnswerText
+  /** Of the call: what it goes through belongs to it. */
+  span: Span
   listener: (news: SequenceNews) => void
 }
 
@@ -47,6 +49,8 @@ const maxSilenceMs = 15_000
 
 type Running = {
   sequence: Sequence
+  span: Span
+  attempt: number
   listener: (news: SequenceNews) => void
   /** When anything was heard of it last. */
   touchedMs: number
@@ -67,10 +71,10 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
   })
 
   return {
-    start: ({ task, promptTokens, text, listener }) => {
+    start: ({ task, promptTokens, text, span, listener }) => {
       const { requestId } = task
       const sequence = createSequence(task, promptTokens, text)
-      running.set(requestId, { sequence, listener, touchedMs: clock(), timer: undefined })
+      running.set(requestId, toRunning({ sequence, span, listener }, clock()))
       run(requestId, sequence.start())
       return {
         cancel: () => {
@@ -103,7 +107,9 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
       return
     }
     entry.touchedMs = clock()
-    run(requestId, entry.sequence.handle(event))
+    const commands = entry.sequence.handle(event)
+    noteMove(entry, event, commands)
+    run(requestId, commands)
   }
 
   function run(requestId: string, commands: readonly SequenceCommand[]): void {
@@ -131,7 +137,7 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
 
   function submitLater(entry: Running, task: Task, delayMs: number): void {
     const submitNow = (): void => {
-      void submit(deps, task).then((event) => handle(task.requestId, event))
+      void submit(deps, task, entry.span).then((event) => handle(task.requestId, event))
     }
     clearTimeout(entry.timer)
     // Never from within: whoever starts a sequence has not got it in hand yet.
@@ -153,11 +159,42 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
   }
 }
 
+const toRunning = (
+  begun: Pick<Running, 'sequence' | 'span' | 'listener'>,
+  nowMs: number,
+): Running => ({ ...begun, attempt: 0, touchedMs: nowMs, timer: undefined })
+
+/** A new attempt is a move; the event that caused it says why. */
+const noteMove = (
+  entry: Pick<Running, 'span' | 'attempt'>,
+  event: SequenceEvent,
+  commands: readonly SequenceCommand[],
+): void => {
+  for (const command of commands) {
+    if (command.type !== 'submit' || command.task.attempt === entry.attempt) continue
+    const { requestId, attempt, tokens, numPromptTokens } = command.task
+    entry.attempt = attempt
+    entry.span.event('moved', {
+      'punica.request_id': requestId,
+      'punica.attempt': attempt,
+      'punica.generated_tokens': tokens.length - numPromptTokens,
+      'punica.reason': event.type === 'ended' ? event.reason : event.type,
+    })
+  }
+}
+
 /** Hands a task to the router; whatever comes of it is an event. */
-const submit = async ({ bus, log, pool }: SequencesDeps, task: Task): Promise<SequenceEvent> => {
+const submit = async (
+  { bus, log, pool }: SequencesDeps,
+  task: Task,
+  { traceparent }: Span,
+): Promise<SequenceEvent> => {
   const { requestId, attempt } = task
   try {
-    const reply = await bus.request(channels.submit(pool), task, { timeoutMs: submitTimeoutMs })
+    const reply = await bus.request(channels.submit(pool), task, {
+      timeoutMs: submitTimeoutMs,
+      traceparent,
+    })
     switch (reply.type) {
       case 'queued':
         return { type: 'queued', attempt }

@@ -1,5 +1,5 @@
 import { memoryBus } from '@punica/bus'
-import { createMetrics, pino } from '@punica/service'
+import { createMetrics, noTracing, pino } from '@punica/service'
 import { loadTokenizer } from '@punica/tokenizer'
 import { Config } from '../config.ts'
 import { serveUntilStopped } from '../server.ts'
@@ -29,6 +29,7 @@ export const startGateway = async (settings: Record<string, string> = {}) => {
       config,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gateway'),
+      tracing: noTracing,
       signal: stopping.signal,
       ready: (facts) => resolve({ url: String(facts?.url) }),
     })

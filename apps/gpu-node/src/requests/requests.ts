@@ -7,11 +7,12 @@ import {
   type Task,
   toWireError,
 } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Tracing } from '@punica/service'
 import type { Adapters } from '../adapters/adapters.ts'
 import type { createStepPublisher, End } from '../publish-steps.ts'
 import { toTaskError } from '../task-error.ts'
 import type { AttemptId, Entry, Table } from './table.ts'
+import { traceRequest } from './trace.ts'
 
 type Deps = {
   engine: Pick<Engine, 'submit' | 'cancel' | 'evict'>
@@ -19,6 +20,7 @@ type Deps = {
   table: Table
   publisher: ReturnType<typeof createStepPublisher>
   log: Pick<Logger, 'warn' | 'error'>
+  tracing: Tracing
   /** More than the scheduler ever assigns, so that a mad one does no harm. */
   maxRequests: number
   /** Called when a request has ended and its gateway has been told. */
@@ -27,12 +29,13 @@ type Deps = {
 
 /** The life of the requests of a node, from assignment to end. */
 export const createRequests = (deps: Deps) => {
-  const { engine, adapters, table, publisher, log, maxRequests, onEnd } = deps
+  const { engine, adapters, table, publisher, log, tracing, maxRequests, onEnd } = deps
 
   const settle = (ends: readonly End[]): void => {
     for (const end of ends) {
       const { entry } = end
       if (!table.remove(entry)) continue
+      entry.trace.ended(end.reason, entry.numGenerated)
       if (entry.holdsAdapter && entry.task.adapter !== null) {
         adapters.release(entry.task.adapter.digest)
       }
@@ -52,10 +55,12 @@ export const createRequests = (deps: Deps) => {
 
   const submit = (entry: Entry, adapter: AdapterHandle): void => {
     engine.submit(toEngineRequest(entry, adapter))
+    entry.trace.started()
     entry.isInEngine = true
   }
 
   const loadAndSubmit = async (entry: Entry, adapter: AdapterRef): Promise<void> => {
+    entry.trace.loading()
     try {
       const handle = await adapters.acquire(adapter)
       if (table.find(entry.task) !== entry) {
@@ -82,11 +87,11 @@ export const createRequests = (deps: Deps) => {
   }
 
   /** An attempt that is there already is accepted again and not started twice. */
-  const assign = (task: Task): AssignReply => {
+  const assign = (task: Task, traceparent: string | undefined): AssignReply => {
     if (table.find(task) !== undefined) return { type: 'accepted' }
     if (table.size >= maxRequests) return refuse(tooMany(maxRequests))
     if (task.numPromptTokens > task.tokens.length) return refuse(wrongPromptLength(task))
-    const entry = table.add(task)
+    const entry = table.add(task, traceRequest(tracing, task, traceparent))
     try {
       start(entry)
       return { type: 'accepted' }

@@ -1,9 +1,11 @@
 import type { Task } from '@punica/schema'
+import type { RequestTrace } from './trace.ts'
 
 /** A request on this node: what the pool knows it by, what the engine does, and how far it is. */
 export type Entry = {
   readonly engineId: number
   readonly task: Task
+  readonly trace: RequestTrace
   /** Tokens generated before it came here, and with those generated here. */
   readonly numGeneratedBefore: number
   numGenerated: number
@@ -25,11 +27,12 @@ export const createTable = () => {
     get size() {
       return byAttempt.size
     },
-    add: (task: Task): Entry => {
+    add: (task: Task, trace: RequestTrace): Entry => {
       const numGeneratedBefore = task.tokens.length - task.numPromptTokens
       const entry: Entry = {
         engineId: nextEngineId++,
         task,
+        trace,
         numGeneratedBefore,
         numGenerated: numGeneratedBefore,
         isInEngine: false,
