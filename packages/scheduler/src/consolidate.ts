@@ -17,47 +17,49 @@ const prefillTokensPerStep = 256
 /** Room for so many tokens more is left to every request, so that none is evicted again for pages. */
 const growthTokens = 64
 
-/** One in so many active nodes is vacated in a pass, so that no wave of prefills meets the rest. */
+/** Of so many active nodes one may be vacated in an interval. */
 const activeNodesPerSource = 8
 
 /** Nodes looked at in a pass, from the lightest. */
-const maxTries = 64
+const maxTries = 16
 
 /** Of the vacated node's batch, this part stays free elsewhere: else the next arrivals would wake it. */
 const spareFraction = 1 / 8
 
 type Step = { placement: Placement; target: Node; demand: Demand }
 
-/** Runs the pass when it is due. */
+/**
+ * Runs the pass when it is due: more often where more nodes are active, since each pass vacates one,
+ * so that neither their prefills nor the work of deciding come in waves.
+ */
 export const consolidateInTime = (state: State): void => {
   const { consolidationIntervalMs } = state.options
   if (consolidationIntervalMs === null) return
+  const active = servingNodes(state).filter(
+    ({ numSequences, suspect }) => numSequences > 0 && !suspect,
+  )
+  const numSources = Math.ceil(active.length / activeNodesPerSource)
   const sinceMs = state.nowMs - (state.lastConsolidationMs ?? -Infinity)
-  if (sinceMs < consolidationIntervalMs) return
+  if (numSources === 0 || sinceMs < consolidationIntervalMs / numSources) return
   state.lastConsolidationMs = state.nowMs
-  consolidate(state)
+  // Whoever waits needs more room than there is.
+  if (state.queue.size === 0) consolidate(state, active)
 }
 
 /**
- * Vacates the lightest nodes whose whole working set fits into heavier ones, so that the fewest are
+ * Vacates the lightest node whose whole working set fits into heavier ones, so that the fewest are
  * active (the paper names such a pass and gives no rule). A node is left alone where one of its
  * requests may not move now, or where recomputing the contexts costs more than the node would run
  * for; requests that are about to end stay and end.
  */
-const consolidate = (state: State): void => {
-  // Whoever waits needs more room than there is.
-  if (state.queue.size > 0) return
-  const active = servingNodes(state)
-    .filter(({ numSequences, suspect }) => numSequences > 0 && !suspect)
-    .sort((a, b) => (isBusier(a, b) ? 1 : -1))
+const consolidate = (state: State, active: readonly Node[]): void => {
+  const lightestFirst = active.toSorted((a, b) => (isBusier(a, b) ? 1 : -1))
   const beingLeft = new Set([...state.moves.values()].map(({ sourceId }) => sourceId))
-  let numSources = Math.ceil(active.length / activeNodesPerSource)
-  for (const [i, source] of active.slice(0, maxTries).entries()) {
-    if (numSources === 0) return
+  for (const [i, source] of lightestFirst.slice(0, maxTries).entries()) {
     const movers = moversOf(state, source)
     if (movers === null || !isWorthwhile(movers)) continue
-    const heavier = active.slice(i + 1).filter(({ status }) => !beingLeft.has(status.nodeId))
-    if (vacate(state, source, { movers, heavier })) numSources--
+    const heavier = lightestFirst.slice(i + 1).filter(({ status }) => !beingLeft.has(status.nodeId))
+    if (vacate(state, source, { movers, heavier })) return
   }
 }
 
@@ -68,8 +70,9 @@ const vacate = (
   { movers, heavier }: { movers: readonly Placement[]; heavier: readonly Node[] },
 ): boolean => {
   const { packMs, maxMs } = state.pace
+  if (!leavesSpareRoom(source, heavier, movers.length)) return false
   const steps = reserve(movers, heavier, packMs ?? maxMs)
-  const isDone = steps.length === movers.length && leavesSpareRoom(source, heavier)
+  const isDone = steps.length === movers.length
   for (const { placement, target, demand } of steps) {
     // What was tried is undone; what is done is reserved once more, as part of the move.
     removeReservation(target, placement.requestId)
@@ -132,10 +135,11 @@ const leavesGrowth = (node: Node, demand: Demand): boolean => {
   return node.freePages - pagesFor(node, demand) >= (node.numSequences + 1) * growthPages
 }
 
-const leavesSpareRoom = (source: Node, heavier: readonly Node[]): boolean => {
+/** Looked at first, because it is what a full cluster fails by, and costs the least. */
+const leavesSpareRoom = (source: Node, heavier: readonly Node[], numMovers: number): boolean => {
   const numFree = heavier.reduce(
     (sum, { numSequences, status }) => sum + status.maxBatchSize - numSequences,
     0,
   )
-  return numFree >= Math.floor(source.status.maxBatchSize * spareFraction)
+  return numFree - numMovers >= Math.floor(source.status.maxBatchSize * spareFraction)
 }
