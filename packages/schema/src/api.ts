@@ -139,6 +139,11 @@ const TokenLogprob = z.strictObject({
   bytes: z.array(z.int().min(0).max(255)),
 })
 
+/** With the likeliest ones in its place. */
+export const TokenWithTop = TokenLogprob.extend({
+  top_logprobs: z.array(TokenLogprob).max(limits.maxLogprobs + 1),
+})
+
 export const FinishReason = z.enum(['stop', 'length'])
 export type FinishReason = z.infer<typeof FinishReason>
 
@@ -156,11 +161,7 @@ export const ApiEvent = z.discriminatedUnion('type', [
     /** Distinct adapters of the batch that made the newest token. */
     numAdapters: z.int().nonnegative(),
     /** One entry a token, where the call asked for them. */
-    logprobs: z
-      .array(
-        TokenLogprob.extend({ top_logprobs: z.array(TokenLogprob).max(limits.maxLogprobs + 1) }),
-      )
-      .optional(),
+    logprobs: z.array(TokenWithTop).optional(),
   }),
   /** Nothing new, but the call is under way; comes when nothing else has for `heartbeatMs`. */
   z.strictObject({ type: z.literal('alive'), seq: z.int().nonnegative() }),

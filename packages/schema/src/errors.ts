@@ -30,11 +30,11 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
-const codes = Object.keys(errors) as [ErrorCode, ...ErrorCode[]]
+export const errorCodes = Object.keys(errors) as [ErrorCode, ...ErrorCode[]]
 
 /** An error as it crosses a process: what the client may know, never its cause. */
 export const WireError = z.strictObject({
-  code: z.enum(codes),
+  code: z.enum(errorCodes),
   message: z.string(),
   /** The field at fault, in the words of the request. */
   param: z.string().optional(),

@@ -1,3 +1,4 @@
+export * from './answers.ts'
 export * from './api.ts'
 export type { Channel, RequestChannel } from './channels.ts'
 export * as channels from './channels.ts'

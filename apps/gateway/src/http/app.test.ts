@@ -1,5 +1,12 @@
 import { connect } from 'node:net'
-import { limits } from '@punica/schema'
+import {
+  ChatCompletion,
+  ChatCompletionChunk,
+  Completion,
+  ErrorBody,
+  limits,
+  ModelList,
+} from '@punica/schema'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiKeyOf } from '../testing/fixtures.ts'
@@ -85,6 +92,40 @@ describe('an answer in one piece', () => {
       ],
     })
     expect(body.usage.prompt_tokens).toBe(first.tokens.length)
+  })
+})
+
+describe('the OpenAPI document', () => {
+  const logprobs = { logprob: -0.25, top: [{ token: 7, logprob: -1.5 }] }
+  const answer = async (path: string, body: object): Promise<Response> => {
+    const response = post(path, body)
+    const task = await gateway.pool.nextTask()
+    const [hello = 0] = tokenizer.encode('Hello')
+    gateway.pool
+      .node('n1')
+      .send({ task, tokens: [hello], from: 0, logprobs }, { task, end: 'length', numTokens: 1 })
+    return response
+  }
+  const asked = { logprobs: true, top_logprobs: 1 }
+
+  test('is served, to everybody', async () => {
+    const response = await fetch(`${gateway.url}/openapi.json`)
+    expect(await response.json()).toMatchObject({ openapi: '3.1.0' })
+  })
+
+  test('is true of what is answered', async () => {
+    const whole = await answer('chat/completions', { ...chat, ...asked })
+    ChatCompletion.parse(await whole.json())
+    const options = { stream: true, stream_options: { include_usage: true } }
+    const stream = await answer('chat/completions', { ...chat, ...asked, ...options })
+    for (const chunk of (await events(stream)).slice(0, -1)) ChatCompletionChunk.parse(chunk)
+    const prompt = { model: 'base', prompt: 'Once', logprobs: 1 }
+    Completion.parse(await (await answer('completions', prompt)).json())
+    const pieces = await events(await answer('completions', { ...prompt, ...options }))
+    for (const piece of pieces.slice(0, -1)) Completion.parse(piece)
+    ErrorBody.parse(await (await post('completions', {})).json())
+    const headers = { authorization: `Bearer ${apiKeyOf('acme')}` }
+    ModelList.parse(await (await fetch(`${gateway.url}/v1/models`, { headers })).json())
   })
 })
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { AppError, ChatBody, CompletionBody, limits, Traceparent } from '@punica/schema'
+import { openApiDocument } from '@punica/schema/documents'
 import type { Logger } from '@punica/service'
 import {
   type FastifyBaseLogger,
@@ -61,6 +62,8 @@ export const createApp = (deps: AppDeps): FastifyInstance => {
     throw new AppError('not_found', `There is no ${request.method} ${request.url.split('?')[0]}`)
   })
 
+  const document = openApiDocument()
+  app.get('/openapi.json', async () => document)
   app.get('/health', async () => ({ status: 'ok' }))
   app.get('/ready', async (_, reply) => {
     const ready = await isReady()

@@ -1,14 +1,9 @@
-import { AppError, errors, limits, toAppError } from '@punica/schema'
+import { AppError, type ErrorBody, errors, limits, toAppError } from '@punica/schema'
 
 type ErrorReply = {
   status: number
   headers: Record<string, string>
   body: ErrorBody
-}
-
-/** OpenAI's error shape, which is also that of an error inside a stream. */
-type ErrorBody = {
-  error: { message: string; type: string; param: string | null; code: string }
 }
 
 /** The one place where a failure becomes an HTTP response. */
