@@ -74,10 +74,10 @@ describe('the evaluation sets, run through the gateway', () => {
 })
 
 test('six different adapters answer in one batch', async () => {
-  const { nodes } = await system.operator.graphql<{ nodes: { state: string }[] }>(
-    '{ nodes { id state } }',
-  )
-  expect(nodes.map(({ state }) => state)).toEqual(['READY', 'READY'])
+  const { nodes } = await system.operator.graphql<{
+    nodes: { edges: { node: { state: string } }[] }
+  }>('{ nodes { edges { node { state } } } }')
+  expect(nodes.edges.map(({ node }) => node.state)).toEqual(['READY', 'READY'])
   const streams = await Promise.all(
     adapterNames.map((name) =>
       system.openai(system.keys[adapters[name]]).chat.completions.create({

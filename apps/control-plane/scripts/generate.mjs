@@ -31,6 +31,11 @@ const mappers = {
   AdapterAlias: './prisma/client.ts#AdapterAlias as AdapterAliasRow',
   AdapterUpload: './prisma/client.ts#AdapterUpload as AdapterUploadRow',
   GpuNode: '../nodes/inventory.ts#NodeView',
+  NatsCredential: './prisma/client.ts#NatsCredential as NatsCredentialRow',
+  NodeJoinToken: './prisma/client.ts#NodeJoinToken as NodeJoinTokenRow',
+  AuditEvent: './prisma/client.ts#AuditEvent as AuditEventRow',
+  UsageRow: '../usage/rows.ts#UsageRow as UsageRowView',
+  UsageTotal: '../usage/rows.ts#UsageTotal as UsageTotalRow',
 }
 
 const generateGraphql = async () => {
@@ -49,6 +54,8 @@ const generateGraphql = async () => {
         DateTime: { input: 'Date', output: 'Date' },
         Long: 'number | bigint',
         ID: 'string',
+        // A promise where counting costs something, so that it is done only where it is read.
+        Int: { input: 'number', output: 'number | Promise<number>' },
       },
       mappers,
     },

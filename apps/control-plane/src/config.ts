@@ -34,6 +34,10 @@ export const Config = z
       .optional(),
     /** Signs NATS credentials of tenants. */
     NATS_ACCOUNT_SEED: z.string().optional(),
+    /** Signs the claims of that account, and so revokes credentials; with NATS_SYSTEM_CREDS. */
+    NATS_OPERATOR_SEED: z.string().optional(),
+    /** Path of a .creds file of nats-server's system account. */
+    NATS_SYSTEM_CREDS: z.string().optional(),
     /** A Hugging Face folder; its config.json says the shape of the base model. */
     MODEL_FOLDER: z.string().optional(),
     BASE_MODEL: ModelName.optional(),
@@ -54,6 +58,17 @@ export const Config = z
     path: ['BASE_MODEL'],
     message: 'MODEL_FOLDER and BASE_MODEL go together',
   })
+  .refine(
+    (env) => (env.NATS_OPERATOR_SEED === undefined) === (env.NATS_SYSTEM_CREDS === undefined),
+    {
+      path: ['NATS_SYSTEM_CREDS'],
+      message: 'NATS_OPERATOR_SEED and NATS_SYSTEM_CREDS go together',
+    },
+  )
+  .refine((env) => env.NATS_OPERATOR_SEED === undefined || env.NATS_ACCOUNT_SEED !== undefined, {
+    path: ['NATS_ACCOUNT_SEED'],
+    message: 'NATS_OPERATOR_SEED needs NATS_ACCOUNT_SEED, which says for which account',
+  })
   .transform((env) => ({
     databaseUrl: env.DATABASE_URL,
     natsUrl: env.NATS_URL,
@@ -63,6 +78,8 @@ export const Config = z
     publicUrl: env.PUBLIC_URL,
     operatorKey: env.OPERATOR_KEY,
     natsAccountSeed: env.NATS_ACCOUNT_SEED,
+    natsOperatorSeed: env.NATS_OPERATOR_SEED,
+    natsSystemCreds: env.NATS_SYSTEM_CREDS,
     consoleFolder: env.CONSOLE_FOLDER,
     imports: {
       roots: env.IMPORT_ROOTS,

@@ -1,4 +1,4 @@
-import type { Bus } from '@punica/bus'
+import type { AccountClaims, Bus } from '@punica/bus'
 import type { ObjectStore } from '@punica/object-store'
 import { UsageEvent, usageStream } from '@punica/schema'
 import type { Logger } from '@punica/service'
@@ -9,14 +9,16 @@ import { type Closers, createClosers } from './closers.ts'
 import type { Database } from './db/database.ts'
 import { keepHouse } from './housekeeping.ts'
 import type { ImportSettings } from './imports/import.ts'
+import { watchKeyUse } from './keys/key-use.ts'
 import { seedOperatorKey } from './keys/seed-operator-key.ts'
-import { createInventory } from './nodes/inventory.ts'
+import { watchDecisions } from './nodes/watch-decisions.ts'
 import { watchNodes } from './nodes/watch-nodes.ts'
 import { createPlayground } from './playground/playground.ts'
 import type { ConnectTenant } from './playground/tenant-client.ts'
 import { createGate } from './server/gate.ts'
 import { serve } from './server/server.ts'
 import { countUsage, usagePosition } from './usage/count-usage.ts'
+import { createLiveUsage } from './usage/live.ts'
 
 export type ControlPlaneOptions = {
   db: Database
@@ -31,6 +33,8 @@ export type ControlPlaneOptions = {
   publicUrl?: string | undefined
   operatorKey?: string | undefined
   natsAccountSeed?: string | undefined
+  /** null: NATS credentials cannot be revoked here. */
+  accountClaims?: AccountClaims | null
   consoleFolder?: string | undefined
   baseModel: BaseModelSetting | null
   imports: ImportSettings
@@ -64,15 +68,21 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
 }
 
 const start = async (
-  { db, bus, store, log, host, port, ...options }: ControlPlaneOptions,
+  { db, bus, store, log, host, port, accountClaims = null, ...options }: ControlPlaneOptions,
   closers: Closers,
 ): Promise<{ port: number; url: string }> => {
-  const projector = await createProjector({ db, bus, log })
+  const projector = await createProjector({ db, bus, accountClaims, log })
   closers.add(projector.stop)
   await projector.rebuild()
-  const inventory = createInventory()
-  const nodeWatch = await watchNodes({ db, bus, inventory, log })
+  const nodeWatch = await watchNodes({ db, bus, log })
+  const { inventory } = nodeWatch
   closers.add(nodeWatch.stop)
+  const decisionWatch = watchDecisions(bus)
+  closers.add(decisionWatch.stop)
+  const keyUse = watchKeyUse({ db, bus, log })
+  closers.add(keyUse.stop)
+  const liveUsage = createLiveUsage({ db, log })
+  closers.add(liveUsage.stop)
   closers.add(
     await bus.follow({
       stream: usageStream,
@@ -94,8 +104,12 @@ const start = async (
       db,
       store,
       projector,
+      accountClaims,
       inventory,
       nodeWatch,
+      decisionWatch,
+      liveUsage,
+      keyUse,
       uploads: createGate(maxUploads, 'uploads'),
       inspections: createGate(maxInspections, 'checks of adapters'),
       playground: createPlayground(options.connectTenant),

@@ -1,6 +1,7 @@
 import { connectBus, connectNats } from '@punica/bus'
 import { natsObjectStore } from '@punica/object-store'
 import { run } from '@punica/service'
+import { openAccountClaims } from './catalog/account-claims.ts'
 import { createClosers } from './closers.ts'
 import { Config } from './config.ts'
 import { startControlPlane } from './control-plane.ts'
@@ -25,7 +26,17 @@ await run('control-plane', Config, async ({ config, log, signal, ready }) => {
     const store = await natsObjectStore(uploads)
     const { natsUrl, natsCreds, natsAccountSeed: accountSeed = null } = config
     const connectTenant = tenantClients({ natsUrl, natsCreds, accountSeed, log })
-    const controlPlane = await startControlPlane({ ...config, db, bus, store, connectTenant, log })
+    const accountClaims = await openAccountClaims(config, log)
+    closers.add(() => accountClaims?.close())
+    const controlPlane = await startControlPlane({
+      ...config,
+      db,
+      bus,
+      store,
+      connectTenant,
+      accountClaims,
+      log,
+    })
     closers.add(() => controlPlane.close())
     ready({ port: controlPlane.port, url: controlPlane.url })
     await untilAborted(signal)

@@ -73,6 +73,10 @@ export const createAuthority = async (name = 'punica'): Promise<Authority> => {
   }
 }
 
+/** The public key of the account whose seed it is. */
+export const accountOf = (accountSeed: string): string =>
+  fromSeed(new TextEncoder().encode(accountSeed)).getPublicKey()
+
 /** Issues a user that may do what `permissions` say and nothing else. */
 export const issueCredentials = async (
   accountSeed: string,

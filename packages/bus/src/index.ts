@@ -1,3 +1,4 @@
+export { type AccountClaims, connectAccountClaims, type Revocations } from './account-claims.ts'
 export type {
   Bus,
   Delivery,
@@ -14,6 +15,7 @@ export type {
 } from './bus.ts'
 export {
   type Authority,
+  accountOf,
   type CredentialRequest,
   createAuthority,
   type IssuedCredentials,

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { limits } from '@punica/schema'
 import type { Authority } from './credentials.ts'
 
@@ -30,7 +31,13 @@ export const toServerConfig = ({
   if (authority !== undefined) {
     lines.push(
       `operator: ${authority.operatorJwt}`,
-      'resolver: MEMORY',
+      // Its folder keeps what is pushed at run time: an account whose claims revoke users. What is
+      // preloaded counts only where there is nothing newer.
+      'resolver {',
+      '  type: full',
+      `  dir: ${quote(join(storeDir, 'accounts'))}`,
+      '  allow_delete: false',
+      '}',
       `system_account: ${authority.systemAccount}`,
       'resolver_preload {',
       `  ${authority.account}: ${authority.accountJwt}`,

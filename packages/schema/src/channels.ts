@@ -42,7 +42,7 @@ export const cancel = (pool: string): Channel<m.CancelRequest> =>
 export const gatewayStatus = (pool: string): Channel<m.GatewayStatus> =>
   channel(`punica.pool.${pool}.gateways`, m.GatewayStatus)
 
-/** control plane -> router */
+/** operator's tools -> router. What shall outlast the router is a record: see `nodeRecords`. */
 export const admin = (pool: string): Channel<m.PoolCommand> =>
   channel(`punica.pool.${pool}.admin`, m.PoolCommand)
 
@@ -79,3 +79,6 @@ export const decisions = (pool: string): Channel<m.Decision> =>
 /** gateway -> JetStream stream PUNICA_USAGE -> control plane */
 export const usage = (tenant: string): Channel<m.UsageEvent> =>
   channel(`punica.usage.${tenant}`, m.UsageEvent)
+
+/** gateway -> control plane, which keeps when a key was last used */
+export const keysUsed: Channel<m.KeysUsed> = channel('punica.keys.used', m.KeysUsed)

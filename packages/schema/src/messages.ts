@@ -291,3 +291,10 @@ export const UsageEvent = z.strictObject({
   final: z.boolean(),
 })
 export type UsageEvent = z.infer<typeof UsageEvent>
+
+/** Prefixes of the API keys that a gateway has accepted in the time before `timeMs`. */
+export const KeysUsed = z.strictObject({
+  timeMs: TimeMs,
+  prefixes: z.array(z.string().regex(/^[a-z0-9]{12}$/)).max(10_000),
+})
+export type KeysUsed = z.infer<typeof KeysUsed>

@@ -68,14 +68,8 @@ export const rolePermissions = (role: Role): Permissions => {
   switch (role) {
     case 'control-plane':
       return {
-        publish: [
-          ...writeCatalog,
-          ...writeObjects,
-          ...followUsage,
-          'punica.pool.*.admin',
-          'punica.node.*.probe',
-        ],
-        subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions'],
+        publish: [...writeCatalog, ...writeObjects, ...followUsage, 'punica.node.*.probe'],
+        subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions', 'punica.keys.used'],
       }
     case 'gateway':
       return {
@@ -86,6 +80,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.pool.*.gateways',
           'punica.node.*.replay',
           ...writeUsage,
+          'punica.keys.used',
           anyInbox,
         ],
         subscribe: [inbox, 'punica.v1.>', 'punica.gateway.>', 'punica.pool.*.leader'],
@@ -105,17 +100,32 @@ export const rolePermissions = (role: Role): Permissions => {
         subscribe: [inbox, 'punica.pool.>'],
       }
     case 'gpu-node':
-      return {
-        publish: [...readObjects, 'punica.pool.*.nodes', 'punica.gateway.*.tokens', anyInbox],
-        subscribe: [inbox, 'punica.node.>', 'punica.pool.*.leader'],
-      }
+      return nodePermissions({ nodeId: '*', pool: '*', inbox })
     case 'operator':
       return { publish: ['>'], subscribe: ['>'] }
   }
 }
 
+/** Where a node that joined by a token reads replies. */
+const nodeInboxPrefix = (nodeId: string): string => inboxPrefix(`n_${nodeId}`)
+
+/** A node that joined by a token is that node of that pool, and can pass for no other. */
+export const joinedNodePermissions = (nodeId: string, pool: string): Permissions =>
+  nodePermissions({ nodeId, pool, inbox: `${nodeInboxPrefix(nodeId)}.>` })
+
+const nodePermissions = (of: { nodeId: string; pool: string; inbox: string }): Permissions => ({
+  publish: [...readObjects, `punica.pool.${of.pool}.nodes`, 'punica.gateway.*.tokens', anyInbox],
+  subscribe: [of.inbox, `punica.node.${of.nodeId}.>`, `punica.pool.${of.pool}.leader`],
+})
+
 /** A tenant's users reach their own subjects and inboxes and nothing else. */
 export const tenantPermissions = (tenant: string): Permissions => ({
   publish: [`punica.v1.${tenant}.>`],
   subscribe: [`${tenantInboxPrefix(tenant)}.>`],
+})
+
+/** A user of nats-server's system account that reads and replaces the claims of our account. */
+export const systemPermissions = (account: string): Permissions => ({
+  publish: ['$SYS.REQ.CLAIMS.UPDATE', `$SYS.REQ.ACCOUNT.${account}.CLAIMS.LOOKUP`],
+  subscribe: [`${inboxPrefix('system')}.>`],
 })

@@ -66,6 +66,28 @@ export const AdapterRecord = z.strictObject({
 })
 export type AdapterRecord = z.infer<typeof AdapterRecord>
 
+/** Limits of a pool, for its router. null: the router's own setting. */
+export const PoolRecord = z.strictObject({
+  name: Slug,
+  baseModel: ModelName,
+  /** The scheduler asks for no more nodes than these. */
+  maxNodes: z.int().positive().nullable(),
+  /** Time between two tokens that no placement may exceed. */
+  interTokenTargetMs: z.number().positive().nullable(),
+  /** Sequences of one step that a node gets at most. */
+  maxBatchSize: z.int().positive().nullable(),
+})
+export type PoolRecord = z.infer<typeof PoolRecord>
+
+/** What an operator wants of a node; one that may work as usual has no record. */
+export const NodeRecord = z.strictObject({
+  nodeId: Slug,
+  pool: Slug,
+  /** `cordoned`: it gets nothing new. `drained`: and what it runs moves away. */
+  scheduling: z.enum(['cordoned', 'drained']),
+})
+export type NodeRecord = z.infer<typeof NodeRecord>
+
 /** A kind of record in a KV bucket: its key prefix and its schema. */
 export type RecordKind<T> = {
   readonly bucket: string
@@ -83,6 +105,8 @@ export const tenantRecords = kind('tenant', TenantRecord) //        key: slug
 export const apiKeyRecords = kind('key', ApiKeyRecord) //           key: prefix
 export const baseModelRecords = kind('base', BaseModelRecord) //    key: name
 export const adapterRecords = kind('adapter', AdapterRecord) //     key: tenant.name
+export const poolRecords = kind('pool', PoolRecord) //              key: name
+export const nodeRecords = kind('node', NodeRecord) //              key: node id
 
 /**
  * Who leads a pool. The holder writes it again and again; whoever sees no write for the length of

@@ -115,7 +115,13 @@ const planServices = (data: DataFolder, servers: Servers, options: ClusterOption
     OPERATOR_KEY: data.operatorKey,
     ...(existsSync(consoleFolder) ? { CONSOLE_FOLDER: consoleFolder } : {}),
     PORT: String(ports.controlPlane ?? 0),
-    ...(natsCredentials === undefined ? { NATS_ACCOUNT_SEED: data.authority.accountSeed } : {}),
+    ...(natsCredentials === undefined
+      ? {
+          NATS_ACCOUNT_SEED: data.authority.accountSeed,
+          NATS_OPERATOR_SEED: data.authority.operatorSeed,
+          NATS_SYSTEM_CREDS: data.credentials.system,
+        }
+      : {}),
   }
   const nodeEnv = { ...modelEnv, BACKEND: 'cpu', DATA_DIR: path.join(data.path, 'adapters') }
   const gatewayEnv = { ...modelEnv, PORT: String(ports.gateway ?? 0) }

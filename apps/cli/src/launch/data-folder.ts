@@ -3,7 +3,13 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type Authority, createAuthority, issueCredentials } from '@punica/bus'
-import { type Role, rolePermissions, roles } from '@punica/schema'
+import {
+  type Permissions,
+  type Role,
+  rolePermissions,
+  roles,
+  systemPermissions,
+} from '@punica/schema'
 
 /** What `punica up` keeps between two runs, and what only its owner may read. */
 export type DataFolder = {
@@ -11,7 +17,7 @@ export type DataFolder = {
   operatorKey: string
   authority: Authority
   /** Paths of the .creds files of the programs. */
-  credentials: Readonly<Record<Role, string>>
+  credentials: Readonly<Record<Role | 'system', string>>
   logs: string
   /** Lets another `up` use the folder. */
   release(): Promise<void>
@@ -51,17 +57,18 @@ const newKey = (): string => {
 /** New ones at each start, so that a change of the permissions takes effect. */
 const writeCredentials = async (
   folder: string,
-  authority: Authority,
+  { account, accountSeed, systemAccountSeed }: Authority,
 ): Promise<DataFolder['credentials']> => {
-  const write = async (role: Role): Promise<string> => {
-    const permissions = rolePermissions(role)
-    const { creds } = await issueCredentials(authority.accountSeed, { name: role, permissions })
-    const file = path.join(folder, `${role}.creds`)
+  const write = async (name: string, seed: string, permissions: Permissions): Promise<string> => {
+    const { creds } = await issueCredentials(seed, { name, permissions })
+    const file = path.join(folder, `${name}.creds`)
     await writeFile(file, creds, { mode: 0o600 })
     return file
   }
-  const files = await Promise.all(roles.map(async (role) => [role, await write(role)] as const))
-  return Object.fromEntries(files) as Record<Role, string>
+  const ofRole = async (role: Role) =>
+    [role, await write(role, accountSeed, rolePermissions(role))] as const
+  const files = Object.fromEntries(await Promise.all(roles.map(ofRole))) as Record<Role, string>
+  return { ...files, system: await write('system', systemAccountSeed, systemPermissions(account)) }
 }
 
 const lock = async (file: string): Promise<() => Promise<void>> => {

@@ -1,12 +1,10 @@
-import { gql, useQuery, useSubscription } from 'urql'
+import { gql, useSubscription } from 'urql'
 import { Problem } from '../components/problem.tsx'
 
 type Node = {
   id: string
   pool: string
   state: string
-  reason: string | null
-  description: string
   requests: number
   maxBatchSize: number
   numPages: number
@@ -14,52 +12,35 @@ type Node = {
   kvPages: number
   adapterPages: number
   adaptersInBatch: number
-  generatedTokens: number
+  tokensPerSecond: number
 }
 
-const fields = gql`
-  fragment NodeFields on GpuNode {
-    id
-    pool
-    state
-    reason
-    description
-    requests
-    maxBatchSize
-    numPages
-    freePages
-    kvPages
-    adapterPages
-    adaptersInBatch
-    generatedTokens
-  }
-`
-
-const Nodes = gql<{ nodes: Node[] }, Record<string, never>>`
-  query Nodes {
-    nodes {
-      ...NodeFields
+const ClusterState = gql<{ clusterState: { nodes: Node[] } }, Record<string, never>>`
+  subscription ClusterState {
+    clusterState {
+      nodes {
+        id
+        pool
+        state
+        requests
+        maxBatchSize
+        numPages
+        freePages
+        kvPages
+        adapterPages
+        adaptersInBatch
+        tokensPerSecond
+      }
     }
   }
-  ${fields}
-`
-
-const NodesChanged = gql<{ nodesChanged: Node[] }, Record<string, never>>`
-  subscription NodesChanged {
-    nodesChanged {
-      ...NodeFields
-    }
-  }
-  ${fields}
 `
 
 /** Each GPU as a cell: its working set against its limit, its memory, its distinct adapters. */
 export const OverviewPage = () => {
-  const [query] = useQuery({ query: Nodes })
-  const [live] = useSubscription({ query: NodesChanged })
-  const nodes = live.data?.nodesChanged ?? query.data?.nodes
+  const [live] = useSubscription({ query: ClusterState })
+  const nodes = live.data?.clusterState.nodes
   if (nodes === undefined) {
-    return query.error === undefined ? <p>Loading…</p> : <Problem error={query.error} />
+    return live.error === undefined ? <p>Loading…</p> : <Problem error={live.error} />
   }
   const ready = nodes.filter(({ state }) => state === 'READY')
   const active = ready.filter(({ requests }) => requests > 0)
@@ -95,9 +76,7 @@ const NodeCell = ({ node }: { node: Node }) => (
       <meter min={0} max={node.numPages} value={node.kvPages + node.adapterPages} />
     </label>
     <p>
-      {node.adaptersInBatch} adapters in the batch · {node.generatedTokens.toLocaleString('en')}{' '}
-      tokens made
+      {node.adaptersInBatch} adapters in the batch · {Math.round(node.tokensPerSecond)} tokens/s
     </p>
-    <p className="small">{node.reason ?? node.description}</p>
   </li>
 )

@@ -271,7 +271,7 @@ test('a grant shows in the record, lets the other tenant look, and can be taken 
     versions: [{ version: 1 }],
     tenant: { slug: 'acme' },
   })
-  const nosy = '{ adapter(tenant: "acme", name: "shared") { tenant { apiKeys { id } } } }'
+  const nosy = '{ adapter(tenant: "acme", name: "shared") { tenant { apiKeys { totalCount } } } }'
   expect((await harness.graphql(nosy, {}, other)).errors?.[0]?.extensions.code).toBe('forbidden')
   await harness.mutate('revokeAdapterGrant', input, 'adapter { id }', key)
   expect((await recordOf('shared'))?.grants).toEqual([])

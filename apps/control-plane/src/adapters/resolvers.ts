@@ -8,35 +8,18 @@ import type {
   QueryResolvers,
 } from '../generated/graphql.ts'
 import type { AdapterAlias as AliasRow } from '../generated/prisma/client.ts'
-import { administers, requireAdminOf } from '../keys/actor.ts'
-import { parsePage, toConnection } from '../server/connection.ts'
+import { administers, belongsTo, requireAdminOf } from '../keys/actor.ts'
 import type { Context } from '../server/context.ts'
+import { toTraffic } from '../usage/traffic.ts'
 import { removeAdapterAlias, rollbackAdapterAlias, setAdapterAlias } from './aliases.ts'
 import { archiveAdapter, archiveAdapterVersion } from './archive.ts'
 import { grantAdapter, revokeAdapterGrant } from './grant.ts'
+import { listAdapters } from './list.ts'
 import type { AliasWithTargets } from './loaders.ts'
 import { StoredProbe } from './probe-adapter.ts'
 
 export const adapterQueries: Pick<QueryResolvers, 'adapters' | 'adapter'> = {
-  adapters: async (_, { tenant, search, ...args }, { actor, db }) => {
-    const slug = tenant ?? actor.tenant?.slug
-    if (actor.tenant !== null && slug !== actor.tenant.slug) {
-      throw new AppError('forbidden', `This key may not list the adapters of tenant ${slug}`)
-    }
-    const page = parsePage(args)
-    const rows = await db.adapter.findMany({
-      where: {
-        ...(slug === undefined ? {} : { tenant: { slug } }),
-        ...(search === undefined || search === null
-          ? {}
-          : { name: { contains: escapeLike(search) } }),
-        ...(page.after === null ? {} : { id: { gt: page.after } }),
-      },
-      orderBy: { id: 'asc' },
-      take: page.take + 1,
-    })
-    return toConnection(rows, page)
-  },
+  adapters: (_, args, context) => listAdapters(context, args),
 
   adapter: (_, { tenant, name }, { actor, db }) => {
     const mine = actor.tenant?.id
@@ -51,9 +34,6 @@ export const adapterQueries: Pick<QueryResolvers, 'adapters' | 'adapter'> = {
     })
   },
 }
-
-/** Prisma hands the text to LIKE as it is, and names have underscores. */
-const escapeLike = (text: string): string => text.replaceAll(/[\\%_]/g, '\\$&')
 
 type AdapterMutations = Pick<
   MutationResolvers,
@@ -130,6 +110,10 @@ export const adapterMutations: AdapterMutations = {
 export const Adapter: AdapterResolvers = {
   tenant: ({ tenantId }, _, { loaders }) => loaders.tenant.load(tenantId),
   baseModel: ({ baseModelName }) => baseModelName,
+  traffic: (adapter, _, { actor }) => {
+    if (belongsTo(actor, adapter.tenantId)) return toTraffic(adapter)
+    throw new AppError('forbidden', `This key may not see the traffic of adapter ${adapter.name}`)
+  },
   versions: ({ id }, _, { loaders }) => loaders.versionsOfAdapter.load(id),
   aliases: ({ id }, _, { loaders }) => loaders.aliasesOfAdapter.load(id),
   grants: ({ id, name, tenantId }, _, { actor, loaders }) => {

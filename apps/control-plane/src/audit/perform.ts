@@ -1,7 +1,6 @@
 import { type AppError, toAppError } from '@punica/schema'
 import type { Logger } from '@punica/service'
-import type { CatalogKindName } from '../catalog/kinds.ts'
-import type { Projector } from '../catalog/projector.ts'
+import type { OutboxKind, Projector } from '../catalog/projector.ts'
 import { type Database, explainDatabaseError, type Transaction } from '../db/database.ts'
 import type { Actor } from '../keys/actor.ts'
 
@@ -17,7 +16,7 @@ export type Act = {
 }
 
 /** A change under way. `changed` names a catalog record that must be written once it is committed. */
-export type Change = { tx: Transaction; changed(kind: CatalogKindName, key: string): void }
+export type Change = { tx: Transaction; changed(kind: OutboxKind, key: string): void }
 
 /** Makes a change with its audit event and outbox entries: all of it or nothing. */
 export type Commit = <T>(body: (change: Change) => Promise<T>) => Promise<T>
@@ -48,7 +47,7 @@ export const perform = async <T>(
   })
   const commit: Commit = async (body) => {
     const result = await db.$transaction(async (tx) => {
-      const entries: { kind: CatalogKindName; key: string }[] = []
+      const entries: { kind: OutboxKind; key: string }[] = []
       const made = await body({ tx, changed: (kind, key) => void entries.push({ kind, key }) })
       if (entries.length > 0) await tx.outboxEntry.createMany({ data: entries })
       await tx.auditEvent.create({ data: toEvent('ok') })

@@ -12,6 +12,7 @@ import {
 } from '@punica/schema'
 import { newestRevision } from '../adapters/alias-rows.ts'
 import type { Transaction } from '../db/database.ts'
+import { nodes, pools } from './pool-kinds.ts'
 
 /** How records of one kind come out of the database. */
 export type CatalogKind<T> = {
@@ -156,6 +157,13 @@ const whereAdapterKey = (key: string) => {
 }
 
 /** Every kind of record of the catalog, under the name that the outbox gives it. */
-export const catalogKinds = { tenant: tenants, key: apiKeys, base: baseModels, adapter: adapters }
+export const catalogKinds = {
+  tenant: tenants,
+  key: apiKeys,
+  base: baseModels,
+  adapter: adapters,
+  pool: pools,
+  node: nodes,
+}
 export type CatalogKindName = keyof typeof catalogKinds
-export const catalogKindNames = ['tenant', 'key', 'base', 'adapter'] as const
+export const catalogKindNames = ['tenant', 'key', 'base', 'adapter', 'pool', 'node'] as const

@@ -34,7 +34,7 @@ beforeAll(async () => {
   await migrate(postgres.url)
   db = openDatabase({ url: postgres.url })
   bus = await connectBus({ url: nats.url })
-  projector = await createProjector({ db, bus, log })
+  projector = await createProjector({ db, bus, accountClaims: null, log })
   tenants = await bus.records(tenantRecords)
   adapters = await bus.records(adapterRecords)
 })
@@ -84,7 +84,7 @@ test('another control plane’s entries are found without being told', async () 
 
 test('many writers leave what holds', async () => {
   await addTenant('busy')
-  const second = await createProjector({ db, bus, log })
+  const second = await createProjector({ db, bus, accountClaims: null, log })
   const weights = Array.from({ length: 20 }, (_, i) => i + 1)
   await Promise.all(
     weights.map(async (weight, i) => {

@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bus, Records } from '@punica/bus'
+import type { AccountClaims, Bus, Records } from '@punica/bus'
 import type { Logger } from '@punica/service'
-import type { Database } from '../db/database.ts'
+import type { Database, Transaction } from '../db/database.ts'
 import { type CatalogKind, type CatalogKindName, catalogKindNames, catalogKinds } from './kinds.ts'
 import { findDifferences } from './reconcile.ts'
+import { revocationsDiffer, revocationsKey, writeRevocations } from './revocations.ts'
+
+/** What an entry of the outbox may be about. */
+export type OutboxKind = CatalogKindName | 'revocations'
 
 export type Projector = {
   /**
@@ -11,16 +15,23 @@ export type Projector = {
    * `settleTimeoutMs` where NATS is away; it will be written then as soon as that is back.
    */
   settle(): Promise<void>
-  /** Compares the whole catalog with the database and writes what differs. */
-  rebuild(): Promise<void>
+  /** Compares the whole catalog with the database and writes what differs; returns how much did. */
+  rebuild(): Promise<number>
   /** Ends when what is under way is done. */
   stop(): Promise<void>
 }
 
-type Deps = { db: Database; bus: Pick<Bus, 'records'>; log: Logger }
+type Deps = {
+  db: Database
+  bus: Pick<Bus, 'records'>
+  /** null: NATS credentials cannot be revoked here. */
+  accountClaims: AccountClaims | null
+  log: Logger
+}
 
-/** The advisory lock under which records are written; a number of our own. */
-const projectorLock = 7_001_001
+/** The advisory locks under which is written what NATS shall know; numbers of our own. */
+const catalogLock = 7_001_001
+const revocationsLock = 7_001_002
 
 const batchSize = 200
 const pollIntervalMs = 1_000
@@ -32,16 +43,23 @@ const settleTimeoutMs = 2_000
  * written, under a lock that lets one control plane write at a time. So whatever the order, the
  * repetitions and the crashes, the last write of a record is of what holds.
  */
-export const createProjector = async ({ db, bus, log }: Deps): Promise<Projector> => {
-  const write = await openRecords({ db, bus })
+export const createProjector = async (deps: Deps): Promise<Projector> => {
+  const { db, bus, accountClaims, log } = deps
+  const write = await openRecords(deps)
   let current: Promise<void> = Promise.resolve()
   let next: Promise<void> | null = null
 
+  /** Each apart: where the one cannot be written, the other still is. */
   const drain = async (): Promise<void> => {
     try {
       while ((await projectBatch(db, write)) === batchSize);
     } catch (err) {
       log.warn({ err }, 'catalog not written')
+    }
+    try {
+      if (accountClaims !== null) await projectRevocations(db, accountClaims)
+    } catch (err) {
+      log.warn({ err }, 'revocations not written')
     }
   }
 
@@ -55,12 +73,16 @@ export const createProjector = async ({ db, bus, log }: Deps): Promise<Projector
     return next
   }
 
-  const rebuild = async (): Promise<void> => {
-    const differences = await findDifferences(db, bus)
-    if (differences.length === 0) return
+  const rebuild = async (): Promise<number> => {
+    const differences: { kind: OutboxKind; key: string }[] = await findDifferences(db, bus)
+    if (accountClaims !== null && (await revocationsDiffer(db, accountClaims))) {
+      differences.push({ kind: 'revocations', key: revocationsKey })
+    }
+    if (differences.length === 0) return 0
     await db.outboxEntry.createMany({ data: differences })
     log.info({ records: differences.length }, 'catalog differed')
     await pass()
+    return differences.length
   }
 
   // Entries of other control planes, and what could not be written before.
@@ -88,13 +110,15 @@ export const createProjector = async ({ db, bus, log }: Deps): Promise<Projector
 type WriteRecords = (name: CatalogKindName, keys: string[]) => Promise<void>
 
 /** Opens the records of every kind, and returns what writes the records of given keys. */
-const openRecords = async ({ db, bus }: Omit<Deps, 'log'>): Promise<WriteRecords> => {
+const openRecords = async ({ db, bus }: Pick<Deps, 'db' | 'bus'>): Promise<WriteRecords> => {
   const open = async <T>(kind: CatalogKind<T>) => toWriter(db, kind, await bus.records(kind.kind))
   const writers = {
     tenant: await open(catalogKinds.tenant),
     key: await open(catalogKinds.key),
     base: await open(catalogKinds.base),
     adapter: await open(catalogKinds.adapter),
+    pool: await open(catalogKinds.pool),
+    node: await open(catalogKinds.node),
   }
   return (name, keys) => writers[name](keys)
 }
@@ -112,21 +136,42 @@ const toWriter =
     )
   }
 
-/** Writes the records that the oldest entries name, forgets the entries, and returns their number. */
-const projectBatch = async (db: Database, write: WriteRecords): Promise<number> => {
-  if ((await db.outboxEntry.findFirst({ select: { id: true } })) === null) return 0
-  return db.$transaction(
+const ofCatalog = { kind: { not: 'revocations' } }
+const ofRevocations = { kind: 'revocations' }
+
+const locked = <T>(db: Database, lock: number, work: (tx: Transaction) => Promise<T>): Promise<T> =>
+  db.$transaction(
     async (tx) => {
-      await tx.$executeRaw`SELECT pg_advisory_xact_lock(${projectorLock})`
-      const entries = await tx.outboxEntry.findMany({ orderBy: { id: 'asc' }, take: batchSize })
-      for (const name of catalogKindNames) {
-        const named = entries.filter((entry) => entry.kind === name)
-        const keys = [...new Set(named.map((entry) => entry.key))]
-        if (keys.length > 0) await write(name, keys)
-      }
-      await tx.outboxEntry.deleteMany({ where: { id: { in: entries.map(({ id }) => id) } } })
-      return entries.length
+      await tx.$executeRaw`SELECT pg_advisory_xact_lock(${lock})`
+      return work(tx)
     },
     { timeout: 60_000 },
   )
+
+/** Writes the records that the oldest entries name, forgets the entries, and returns their number. */
+const projectBatch = async (db: Database, write: WriteRecords): Promise<number> => {
+  const oldest = { where: ofCatalog, select: { id: true } }
+  if ((await db.outboxEntry.findFirst(oldest)) === null) return 0
+  return locked(db, catalogLock, async (tx) => {
+    const page = { where: ofCatalog, orderBy: { id: 'asc' }, take: batchSize } as const
+    const entries = await tx.outboxEntry.findMany(page)
+    for (const name of catalogKindNames) {
+      const named = entries.filter((entry) => entry.kind === name)
+      const keys = [...new Set(named.map((entry) => entry.key))]
+      if (keys.length > 0) await write(name, keys)
+    }
+    await tx.outboxEntry.deleteMany({ where: { id: { in: entries.map(({ id }) => id) } } })
+    return entries.length
+  })
+}
+
+/** Tells NATS which credentials to refuse, where an entry says that this has changed. */
+const projectRevocations = async (db: Database, claims: AccountClaims): Promise<void> => {
+  const oldest = { where: ofRevocations, select: { id: true } }
+  if ((await db.outboxEntry.findFirst(oldest)) === null) return
+  await locked(db, revocationsLock, async (tx) => {
+    const entries = await tx.outboxEntry.findMany({ where: ofRevocations })
+    await writeRevocations(db, claims)
+    await tx.outboxEntry.deleteMany({ where: { id: { in: entries.map(({ id }) => id) } } })
+  })
 }

@@ -16,6 +16,8 @@ export const findDifferences = async (
   ...(await compare(db, bus, 'key', catalogKinds.key)),
   ...(await compare(db, bus, 'base', catalogKinds.base)),
   ...(await compare(db, bus, 'adapter', catalogKinds.adapter)),
+  ...(await compare(db, bus, 'pool', catalogKinds.pool)),
+  ...(await compare(db, bus, 'node', catalogKinds.node)),
 ]
 
 const compare = async <T>(

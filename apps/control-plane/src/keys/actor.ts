@@ -10,6 +10,12 @@ export const requireOperator = (actor: Actor): void => {
   if (actor.role !== 'OPERATOR') throw new AppError('forbidden', 'This needs an operator key')
 }
 
+/** Lets operators and admins pass; of what, must be asked beside it. */
+export const requireAdmin = (actor: Actor): void => {
+  if (actor.role !== 'TENANT_USER') return
+  throw new AppError('forbidden', 'This needs an operator key or an admin key')
+}
+
 /**
  * Lets operators pass, and admins of the tenant. It is asked before the tenant is looked up, so
  * that a refusal does not tell whether another tenant exists.

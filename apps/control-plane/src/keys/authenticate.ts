@@ -1,14 +1,11 @@
 import { AppError } from '@punica/schema'
 import type { Database } from '../db/database.ts'
 import type { Actor } from './actor.ts'
-import { isSameHash, parseKey } from './api-key.ts'
+import { isSameHash, noHash, parseKey } from './api-key.ts'
 
 /** The key in an Authorization header, whether it holds or not; null where there is none. */
 export const keyOf = (header: string | undefined): string | null =>
   /^Bearer +(\S+)$/i.exec(header ?? '')?.[1] ?? null
-
-/** Compared with where no key was found, so that the answer takes as long. */
-const noHash = '0'.repeat(64)
 
 /**
  * Who an Authorization header speaks for. Throws AppError `unauthenticated` for a key that is

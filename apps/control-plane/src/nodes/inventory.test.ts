@@ -51,7 +51,12 @@ test('changes are taken once each', () => {
 
 test('what a node says now outweighs what was written down of it', () => {
   const inventory = createInventory()
-  const old = { state: 'LOST' as const, lastSeenAt: new Date(0), status: nodeStatus('a') }
+  const old = {
+    state: 'LOST' as const,
+    scheduling: 'OPEN' as const,
+    lastSeenAt: new Date(0),
+    status: nodeStatus('a'),
+  }
   inventory.handle(report('a'), 10)
   inventory.restore([old, { ...old, status: nodeStatus('b') }])
   expect(inventory.list().map(({ state }) => state)).toEqual(['READY', 'LOST'])

@@ -1,19 +1,41 @@
 import type { NodeEvent, NodeStatus } from '@punica/schema'
-import type { NodeState } from '../generated/prisma/client.ts'
+import type { NodeScheduling, NodeState } from '../generated/prisma/client.ts'
+import { measureRate, type Rate } from './rate.ts'
+import { createRoster } from './roster.ts'
 
-/** A node as it last reported, and whether it still does. */
-export type NodeView = { state: NodeState; lastSeenAt: Date; status: NodeStatus }
+/** A node as it last reported, whether it still does, and what an operator wants of it. */
+export type NodeView = {
+  state: NodeState
+  scheduling: NodeScheduling
+  lastSeenAt: Date
+  status: NodeStatus
+  rate: Rate
+}
+
+export type NodeRow = Omit<NodeView, 'rate'>
 
 export type NodeChanges = { changed: NodeView[]; removed: string[] }
 
+/** Something that an operator wants to be told of. */
+export type NodeHappening = {
+  at: Date
+  kind: 'JOINED' | 'STATE_CHANGED' | 'SCHEDULING_CHANGED' | 'LEFT' | 'REMOVED'
+  node: NodeView
+}
+
 export type Inventory = {
   /** Nodes that were known before this process started; what they report meanwhile is newer. */
-  restore(nodes: readonly NodeView[]): void
+  restore(nodes: readonly NodeRow[]): void
   handle(event: NodeEvent, nowMs: number): void
   /** Marks nodes that went silent as lost, and forgets those lost for long. */
   tick(nowMs: number): void
+  /** What operators have said to any control plane, by node; a lost node without is forgotten. */
+  sync(known: ReadonlyMap<string, NodeScheduling>, nowMs: number): void
+  schedule(nodeId: string, scheduling: NodeScheduling, nowMs: number): void
+  remove(nodeId: string, nowMs: number): void
   /** By id; of one pool, or of all. */
   list(pool?: string | null): NodeView[]
+  find(nodeId: string): NodeView | null
   /** What changed since the last call. */
   takeChanges(): NodeChanges
 }
@@ -31,65 +53,68 @@ const states = {
   failed: 'FAILED',
 } as const
 
-/** The nodes of all pools, from what they say of themselves. It never does I/O. */
-export const createInventory = (): Inventory => {
-  const nodes = new Map<string, NodeView>()
-  const changed = new Set<string>()
-  const removed = new Set<string>()
+/**
+ * The nodes of all pools, from what they say of themselves. It never does I/O; `onHappening` is told
+ * what an operator may want to know.
+ */
+export const createInventory = (
+  onHappening: (happening: NodeHappening) => void = () => {},
+): Inventory => {
+  const roster = createRoster(onHappening)
+  const { nodes, set, remove, schedule } = roster
 
-  const set = (node: NodeView): void => {
-    const { nodeId } = node.status
-    nodes.set(nodeId, node)
-    changed.add(nodeId)
-    removed.delete(nodeId)
+  /** What an operator has said of a node outlasts the node: it is forgotten only by an operator. */
+  const loseOrRemove = (node: NodeView, kind: 'LEFT' | 'REMOVED', nowMs: number): void => {
+    if (node.scheduling === 'OPEN') remove(node.status.nodeId, kind, nowMs)
+    else if (node.state !== 'LOST') set({ ...node, state: 'LOST' }, nowMs)
   }
 
-  const remove = (nodeId: string): void => {
-    if (!nodes.delete(nodeId)) return
-    changed.delete(nodeId)
-    removed.add(nodeId)
+  const report = (status: NodeStatus, nowMs: number): void => {
+    const before = nodes.get(status.nodeId)
+    if (nodes.size >= maxNodes && before === undefined) return
+    const node = {
+      state: states[status.state],
+      scheduling: before?.scheduling ?? 'OPEN',
+      lastSeenAt: new Date(nowMs),
+      status,
+      rate: measureRate(before ?? null, status, nowMs),
+    }
+    set(node, nowMs)
   }
 
   return {
-    restore: (known) => {
-      for (const node of known) {
-        if (!nodes.has(node.status.nodeId)) nodes.set(node.status.nodeId, node)
-      }
-    },
+    restore: roster.restore,
     handle: (event, nowMs) => {
-      switch (event.type) {
-        case 'status': {
-          const { status } = event
-          if (nodes.size >= maxNodes && !nodes.has(status.nodeId)) return
-          set({ state: states[status.state], lastSeenAt: new Date(nowMs), status })
-          return
-        }
-        case 'leaving':
-          remove(event.nodeId)
-          return
-        case 'ended':
-          return
-      }
+      if (event.type === 'status') report(event.status, nowMs)
+      if (event.type !== 'leaving') return
+      const node = nodes.get(event.nodeId)
+      if (node !== undefined) loseOrRemove(node, 'LEFT', nowMs)
     },
     tick: (nowMs) => {
       for (const node of nodes.values()) {
         const silentMs = nowMs - node.lastSeenAt.getTime()
-        if (silentMs > keepLostMs) remove(node.status.nodeId)
-        else if (silentMs > silenceMs && node.state !== 'LOST') set({ ...node, state: 'LOST' })
+        if (silentMs > keepLostMs) loseOrRemove(node, 'REMOVED', nowMs)
+        else if (silentMs > silenceMs && node.state !== 'LOST') {
+          set({ ...node, state: 'LOST' }, nowMs)
+        }
       }
     },
+    sync: (known, nowMs) => {
+      for (const { state, status } of nodes.values()) {
+        const scheduling = known.get(status.nodeId)
+        if (scheduling !== undefined) schedule(status.nodeId, scheduling, nowMs)
+        else if (state === 'LOST' && !roster.isUnwritten(status.nodeId)) {
+          remove(status.nodeId, 'REMOVED', nowMs)
+        }
+      }
+    },
+    schedule,
+    remove: (nodeId, nowMs) => remove(nodeId, 'REMOVED', nowMs),
     list: (pool) =>
       [...nodes.values()]
         .filter(({ status }) => pool === undefined || pool === null || status.pool === pool)
         .sort((a, b) => (a.status.nodeId < b.status.nodeId ? -1 : 1)),
-    takeChanges: () => {
-      const taken = {
-        changed: [...changed].flatMap((id) => nodes.get(id) ?? []),
-        removed: [...removed],
-      }
-      changed.clear()
-      removed.clear()
-      return taken
-    },
+    find: (nodeId) => nodes.get(nodeId) ?? null,
+    takeChanges: roster.takeChanges,
   }
 }

@@ -1,9 +1,16 @@
 import { NodeStatus } from '@punica/schema'
-import type { Database } from '../db/database.ts'
-import type { NodeChanges, NodeView } from './inventory.ts'
+import type { Database, Transaction } from '../db/database.ts'
+import type { NodeScheduling } from '../generated/prisma/client.ts'
+import type { NodeChanges, NodeRow } from './inventory.ts'
 
-/** Writes what changed in two statements, however many nodes there are. */
-export const saveNodes = async (db: Database, { changed, removed }: NodeChanges): Promise<void> => {
+/**
+ * Writes what changed in two statements, however many nodes there are. What operators want of a node
+ * is not among it: that is written where they say it.
+ */
+export const saveNodes = async (
+  db: Transaction,
+  { changed, removed }: NodeChanges,
+): Promise<void> => {
   if (changed.length > 0) {
     const rows = changed.map(({ state, lastSeenAt, status }) => ({
       id: status.nodeId,
@@ -22,14 +29,25 @@ export const saveNodes = async (db: Database, { changed, removed }: NodeChanges)
         "pool" = excluded."pool", "state" = excluded."state",
         "last_seen_at" = excluded."last_seen_at", "status" = excluded."status"`
   }
-  if (removed.length > 0) await db.gpuNode.deleteMany({ where: { id: { in: removed } } })
+  if (removed.length > 0) {
+    // One that an operator has cordoned meanwhile stays.
+    await db.gpuNode.deleteMany({ where: { id: { in: removed }, scheduling: 'OPEN' } })
+  }
 }
 
 /** The nodes as they were last written. A row of an older release that does not parse is left out. */
-export const loadNodes = async (db: Database): Promise<NodeView[]> => {
+export const loadNodes = async (db: Database): Promise<NodeRow[]> => {
   const rows = await db.gpuNode.findMany()
-  return rows.flatMap(({ state, lastSeenAt, status }) => {
+  return rows.flatMap(({ state, scheduling, lastSeenAt, status }) => {
     const parsed = NodeStatus.safeParse(status)
-    return parsed.success ? [{ state, lastSeenAt, status: parsed.data }] : []
+    return parsed.success ? [{ state, scheduling, lastSeenAt, status: parsed.data }] : []
   })
+}
+
+/** What operators want of each node that is written down. */
+export const loadScheduling = async (
+  db: Database,
+): Promise<ReadonlyMap<string, NodeScheduling>> => {
+  const rows = await db.gpuNode.findMany({ select: { id: true, scheduling: true } })
+  return new Map(rows.map(({ id, scheduling }) => [id, scheduling]))
 }

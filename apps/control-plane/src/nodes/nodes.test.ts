@@ -35,12 +35,12 @@ test('what nodes report is listed, in their pool too', async () => {
   report('node-1')
   report('node-2', { state: 'failed', reason: 'no GPU' })
   const { data } = await harness.graphql(`{
-    nodes { id pool state reason backend description memoryBytes requests maxBatchSize numPages
+    nodes { totalCount edges { node { id pool state reason backend description memoryBytes requests maxBatchSize numPages
       freePages kvPages adapterPages adaptersInBatch generatedTokens lastSeenAt
-      residentAdapters { digest tier sizeBytes requests } }
-    pools { name baseModel nodes { id } }
+      residentAdapters { digest tier sizeBytes requests } } } }
+    pools { name baseModel nodes { edges { node { id } } } }
   }`)
-  expect(data?.nodes[0]).toEqual({
+  expect(data?.nodes.edges[0].node).toEqual({
     id: 'node-1',
     pool: 'default',
     state: 'READY',
@@ -59,9 +59,13 @@ test('what nodes report is listed, in their pool too', async () => {
     lastSeenAt: expect.stringMatching(/Z$/),
     residentAdapters: [{ digest: 'a'.repeat(64), tier: 'device', sizeBytes: 1000, requests: 1 }],
   })
-  expect(data?.nodes[1]).toMatchObject({ state: 'FAILED', reason: 'no GPU' })
+  expect(data?.nodes.edges[1].node).toMatchObject({ state: 'FAILED', reason: 'no GPU' })
   expect(data?.pools).toEqual([
-    { name: 'default', baseModel: 'demo', nodes: [{ id: 'node-1' }, { id: 'node-2' }] },
+    {
+      name: 'default',
+      baseModel: 'demo',
+      nodes: { edges: [{ node: { id: 'node-1' } }, { node: { id: 'node-2' } }] },
+    },
   ])
 })
 
@@ -78,15 +82,15 @@ test('nodes are written down, without what they run', async () => {
 
 test('a subscription shows the nodes at once and after each change', async () => {
   const { client, results } = subscribe(
-    'subscription { nodesChanged(pool: "default") { id freePages } }',
+    'subscription { clusterState(pool: "default") { nodes { id freePages } } }',
   )
   const first = await results.next()
-  expect(first.value?.data?.nodesChanged).toContainEqual({ id: 'node-1', freePages: 90 })
+  expect(first.value?.data?.clusterState.nodes).toContainEqual({ id: 'node-1', freePages: 90 })
   report('node-1', { freePages: 50 })
   // What was reported before may be told once more on the way.
   const freePages = async (): Promise<number> => {
     const { value } = await results.next()
-    const nodes: Payload[] = value?.data?.nodesChanged
+    const nodes: Payload[] = value?.data?.clusterState.nodes
     return nodes.find(({ id }) => id === 'node-1')?.freePages
   }
   for (let pages = 90; pages !== 50; pages = await freePages()) expect(pages).toBe(90)
@@ -95,7 +99,7 @@ test('a subscription shows the nodes at once and after each change', async () =>
 })
 
 test.each([
-  ['a tenant', 'subscription { nodesChanged { id } }', () => tenantKey, 'forbidden'],
+  ['a tenant', 'subscription { clusterState { at } }', () => tenantKey, 'forbidden'],
   ['a query', '{ viewer { role } }', () => harness.operatorKey, 'invalid_request'],
   ['what is not GraphQL', 'subscription {', () => harness.operatorKey, 'invalid_request'],
   ['an unknown field', 'subscription { none }', () => harness.operatorKey, 'invalid_request'],
@@ -110,7 +114,7 @@ test.each([
 })
 
 test('a socket without a key is closed', async () => {
-  const { client, results } = subscribe('subscription { nodesChanged { id } }', 'none')
+  const { client, results } = subscribe('subscription { clusterState { at } }', 'none')
   await expect(results.next()).rejects.toMatchObject({ code: 4403 })
   await client.dispose()
 })

@@ -2,24 +2,32 @@ import type { Bus } from '@punica/bus'
 import { channels } from '@punica/schema'
 import type { Logger } from '@punica/service'
 import type { Database } from '../db/database.ts'
-import type { Inventory } from './inventory.ts'
-import { loadNodes, saveNodes } from './node-rows.ts'
+import { createFeed, type Feed } from '../server/feed.ts'
+import { createInventory, type Inventory, type NodeHappening } from './inventory.ts'
+import { loadNodes, loadScheduling, saveNodes } from './node-rows.ts'
 
-type Deps = { db: Database; bus: Pick<Bus, 'subscribe'>; inventory: Inventory; log: Logger }
+type Deps = { db: Database; bus: Pick<Bus, 'subscribe'>; log: Logger }
 
 /** Listeners are told at most this often, however many nodes report. */
-const notifyIntervalMs = 250
-/** Rows are written at most this often. */
+const notifyIntervalMs = 500
+/** Rows are written, and what operators told another control plane is read, this often. */
 const saveIntervalMs = 1_000
 
+/** A subscriber that is slower than what happens gets the newest. */
+const maxWaiting = 1_000
+
 export type NodeWatch = {
+  inventory: Inventory
+  happenings: Pick<Feed<NodeHappening>, 'subscribe'>
   /** Calls back after nodes have changed. */
   onChange(listener: () => void): () => void
   stop(): Promise<void>
 }
 
 /** Follows what the nodes say, keeps the inventory, and writes it down now and then. */
-export const watchNodes = async ({ db, bus, inventory, log }: Deps): Promise<NodeWatch> => {
+export const watchNodes = async ({ db, bus, log }: Deps): Promise<NodeWatch> => {
+  const happenings = createFeed<NodeHappening>({ maxItems: maxWaiting })
+  const inventory = createInventory(happenings.publish)
   const listeners = new Set<() => void>()
   let changed = false
   const unsubscribe = bus.subscribe(channels.nodeEvents('*'), (event) => {
@@ -34,19 +42,28 @@ export const watchNodes = async ({ db, bus, inventory, log }: Deps): Promise<Nod
     for (const listener of listeners) listener()
   }, notifyIntervalMs)
 
-  let saving = Promise.resolve()
-  const save = setInterval(() => {
+  const exchange = async (): Promise<void> => {
     inventory.tick(Date.now())
     const changes = inventory.takeChanges()
-    if (changes.changed.length + changes.removed.length === 0) return
-    changed = true
+    if (changes.changed.length + changes.removed.length > 0) {
+      changed = true
+      await saveNodes(db, changes)
+    }
+    inventory.sync(await loadScheduling(db), Date.now())
+  }
+  let current: Promise<void> | null = null
+  const save = setInterval(() => {
     // What could not be written comes again with the node's next report.
-    saving = saving
-      .then(() => saveNodes(db, changes))
+    current ??= exchange()
       .catch((err: unknown) => log.warn({ err }, 'nodes not written'))
+      .finally(() => {
+        current = null
+      })
   }, saveIntervalMs)
 
   return {
+    inventory,
+    happenings,
     onChange: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -55,7 +72,8 @@ export const watchNodes = async ({ db, bus, inventory, log }: Deps): Promise<Nod
       unsubscribe()
       clearInterval(notify)
       clearInterval(save)
-      await saving
+      happenings.stop()
+      await current
     },
   }
 }

@@ -58,7 +58,9 @@ const makeKey = async (context: Context, tenant: string): Promise<MadeKey> => {
   const expiresAt = new Date(Date.now() + keyLifeMs)
   const input = { tenant, name: 'Playground', scopes: ['GENERATE' as const], expiresAt }
   const act = { action: 'createApiKey', tenant, target: input.name }
-  const made = await perform(context, act, (commit) => createApiKey(commit, input))
+  const made = await perform(context, act, (commit) =>
+    createApiKey(commit, input, context.actor.keyPrefix),
+  )
   if (made.__typename === 'CreateApiKeyPayload') return { secret: made.secret, expiresAt }
   throw fromWireError(WireError.parse({ code: made.code, message: made.message }))
 }

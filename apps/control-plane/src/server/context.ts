@@ -1,3 +1,4 @@
+import type { AccountClaims } from '@punica/bus'
 import type { ObjectStore } from '@punica/object-store'
 import type { Logger } from '@punica/service'
 import type { ProbeAdapter } from '../adapters/probe-adapter.ts'
@@ -5,9 +6,12 @@ import type { Projector } from '../catalog/projector.ts'
 import type { Database } from '../db/database.ts'
 import type { ImportSettings } from '../imports/import.ts'
 import type { Actor } from '../keys/actor.ts'
+import type { KeyUse } from '../keys/key-use.ts'
 import type { Inventory } from '../nodes/inventory.ts'
+import type { DecisionWatch } from '../nodes/watch-decisions.ts'
 import type { NodeWatch } from '../nodes/watch-nodes.ts'
 import type { Playground } from '../playground/playground.ts'
+import type { LiveUsage } from '../usage/live.ts'
 import type { Gate } from './gate.ts'
 import type { Loaders } from './loaders.ts'
 
@@ -24,9 +28,14 @@ type Settings = {
 export type Deps = {
   db: Database
   store: ObjectStore
-  projector: Pick<Projector, 'settle'>
-  inventory: Pick<Inventory, 'list'>
-  nodeWatch: Pick<NodeWatch, 'onChange'>
+  projector: Pick<Projector, 'settle' | 'rebuild'>
+  /** Makes NATS refuse credentials; null: it cannot be told to from here. */
+  accountClaims: AccountClaims | null
+  inventory: Pick<Inventory, 'list' | 'find' | 'schedule' | 'remove'>
+  nodeWatch: Pick<NodeWatch, 'onChange' | 'happenings'>
+  decisionWatch: Pick<DecisionWatch, 'feed' | 'scaleHint'>
+  liveUsage: Pick<LiveUsage, 'subscribe'>
+  keyUse: Pick<KeyUse, 'note'>
   uploads: Gate
   inspections: Gate
   playground: Playground

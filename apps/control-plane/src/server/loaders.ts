@@ -1,34 +1,96 @@
 import DataLoader from 'dataloader'
 import { createAdapterLoaders } from '../adapters/loaders.ts'
 import type { Database } from '../db/database.ts'
-import type { Adapter, AdapterVersion, ApiKey, Tenant } from '../generated/prisma/client.ts'
-import type { Page } from './connection.ts'
+import type {
+  Adapter,
+  AdapterVersion,
+  ApiKey,
+  NatsCredential,
+  Tenant,
+} from '../generated/prisma/client.ts'
+import { type CredentialState, inState } from '../keys/state.ts'
+import { nameDigests } from '../usage/rows.ts'
+import type { PageArgs } from './connection.ts'
+import { byCreation } from './list.ts'
+import { countOfEach, type OwnedList, pageOfEach } from './list-of-each.ts'
 
 /**
  * What one GraphQL operation looks up, gathered so that a list costs a number of statements that
  * does not depend on its length. Made anew for each operation: nothing is remembered beyond it.
  */
 export const createLoaders = (db: Database) => {
-  const adaptersOfTenant = new Map<string, DataLoader<string, Adapter[]>>()
+  const pages = createPageLoaders(db)
   return {
     ...createAdapterLoaders(db),
     tenant: new DataLoader((ids: readonly string[]) => findTenants(db, ids)),
-    apiKeysOfTenant: new DataLoader((ids: readonly string[]) => findApiKeys(db, ids)),
     versionsOfAdapter: new DataLoader((ids: readonly string[]) => findVersions(db, ids)),
     grantsOfAdapter: new DataLoader((ids: readonly string[]) => findGrants(db, ids)),
     poolOfBaseModel: new DataLoader((names: readonly string[]) => findPools(db, names)),
-    /** One more row than the page takes, where there are more. */
-    adaptersOfTenant: (page: Page): DataLoader<string, Adapter[]> => {
-      const key = JSON.stringify(page)
-      const loader =
-        adaptersOfTenant.get(key) ??
-        new DataLoader((ids: readonly string[]) => findAdapters(db, ids, page))
-      adaptersOfTenant.set(key, loader)
-      return loader
-    },
+    nameOfDigest: createNameLoaders(db),
+    apiKeysOfTenant: pages<ApiKey, CredentialState | null>(
+      (state) => newest('api_key', inState(state)),
+      (ids) => db.apiKey.findMany({ where: { id: listOf(ids) } }),
+    ),
+    natsCredentialsOfTenant: pages<NatsCredential, CredentialState | null>(
+      (state) => newest('nats_credential', inState(state)),
+      (ids) => db.natsCredential.findMany({ where: { id: listOf(ids) } }),
+    ),
+    adaptersOfTenant: pages<Adapter, null>(
+      () => ({ table: 'adapter', owner: 'tenant_id', where: [], order: byCreation() }),
+      (ids) => db.adapter.findMany({ where: { id: listOf(ids) } }),
+    ),
   }
 }
 export type Loaders = ReturnType<typeof createLoaders>
+
+/** Names of digests as a viewer may use them; null: as anybody may. */
+const createNameLoaders = (db: Database) => {
+  const loaders = new Map<string | null, DataLoader<string, string | null>>()
+  const create = (viewer: string | null): DataLoader<string, string | null> =>
+    new DataLoader(async (digests: readonly string[]) => {
+      const names = await nameDigests(db, viewer, digests)
+      return digests.map((digest) => names.get(digest) ?? null)
+    })
+  return (viewer: string | null): DataLoader<string, string | null> => {
+    const loader = loaders.get(viewer) ?? create(viewer)
+    loaders.set(viewer, loader)
+    return loader
+  }
+}
+
+/** The list of a tenant, newest first. */
+const newest = (table: string, where: OwnedList['where']): OwnedList => ({
+  table,
+  owner: 'tenant_id',
+  where,
+  order: byCreation('DESC'),
+})
+
+/** Makes loaders of pages; those of the same page and filter share one loader, and so a statement. */
+const createPageLoaders =
+  (db: Database) =>
+  <T extends { id: string }, Filter>(
+    toList: (filter: Filter) => OwnedList,
+    load: (ids: string[]) => Promise<T[]>,
+  ) => {
+    type Connection = Awaited<ReturnType<typeof pageOfEach<T>>>[number]
+    const loaders = new Map<string, DataLoader<string, Connection>>()
+    const create = (page: PageArgs, list: OwnedList): DataLoader<string, Connection> => {
+      const counts = new DataLoader((ownerIds: readonly string[]) =>
+        countOfEach(db, list, ownerIds),
+      )
+      const reads = { load, count: (ownerId: string) => counts.load(ownerId) }
+      return new DataLoader((ownerIds: readonly string[]) =>
+        pageOfEach(db, list, { ownerIds, page }, reads),
+      )
+    }
+    return (page: PageArgs, filter: Filter): DataLoader<string, Connection> => {
+      const key = JSON.stringify([page.first, page.after, filter])
+      const loader = loaders.get(key) ?? create(page, toList(filter))
+      loaders.set(key, loader)
+      return loader
+    }
+  }
 
 const listOf = (ids: readonly string[]) => ({ in: [...ids] })
 
@@ -46,14 +108,6 @@ const findTenants = async (db: Database, ids: readonly string[]): Promise<(Tenan
   const rows = await db.tenant.findMany({ where: { id: listOf(ids) } })
   const byId = new Map(rows.map((row) => [row.id, row]))
   return ids.map((id) => byId.get(id) ?? new Error(`no tenant ${id}`))
-}
-
-const findApiKeys = async (db: Database, ids: readonly string[]): Promise<ApiKey[][]> => {
-  const rows = await db.apiKey.findMany({
-    where: { tenantId: listOf(ids) },
-    orderBy: { id: 'asc' },
-  })
-  return groupBy(rows, (row) => row.tenantId, ids)
 }
 
 const findVersions = async (db: Database, ids: readonly string[]): Promise<AdapterVersion[][]> => {
@@ -77,25 +131,4 @@ const findPools = async (db: Database, names: readonly string[]): Promise<(strin
   const rows = await db.pool.findMany({ where: { baseModelName: listOf(names) } })
   const byModel = new Map(rows.map((row) => [row.baseModelName, row.name]))
   return names.map((name) => byModel.get(name) ?? new Error(`no pool serves ${name}`))
-}
-
-/** The first rows of each tenant are chosen in the database: a tenant may have very many. */
-const findAdapters = async (
-  db: Database,
-  tenantIds: readonly string[],
-  { take, after }: Page,
-): Promise<Adapter[][]> => {
-  const chosen = await db.$queryRaw<{ id: string }[]>`
-    SELECT "adapter"."id"
-    FROM unnest(${[...tenantIds]}::uuid[]) AS "wanted"("tenant_id")
-    CROSS JOIN LATERAL (
-      SELECT "id" FROM "adapter"
-      WHERE "tenant_id" = "wanted"."tenant_id" AND (${after}::uuid IS NULL OR "id" > ${after}::uuid)
-      ORDER BY "id" LIMIT ${take + 1}
-    ) AS "adapter"`
-  const rows = await db.adapter.findMany({
-    where: { id: listOf(chosen.map(({ id }) => id)) },
-    orderBy: { id: 'asc' },
-  })
-  return groupBy(rows, (row) => row.tenantId, tenantIds)
 }

@@ -11,6 +11,8 @@ let harness: Harness
 const keys: Record<Caller, string> = { operator: '', admin: '', user: '', otherAdmin: '' }
 let foreignKeyId = ''
 let ownKeyId = ''
+let rotatedKeyId = ''
+const none = '00000000-0000-7000-8000-000000000000'
 let uploadId = ''
 
 beforeAll(async () => {
@@ -25,6 +27,8 @@ beforeAll(async () => {
     return (await harness.mutate('createApiKey', input, 'apiKey { id }')).apiKey.id
   }
   ownKeyId = await newKey('acme')
+  rotatedKeyId = await newKey('acme')
+  await harness.createTenant('frozen')
   foreignKeyId = await newKey('other')
   const input = { tenant: 'acme', name: 'bot', baseModel: 'demo' }
   uploadId = (await harness.mutate('createAdapterUpload', input, 'upload { id }')).upload.id
@@ -34,7 +38,33 @@ afterAll(() => harness.stop())
 // How each operation ends when it is about tenant acme: `ok` (which includes a refusal for another
 // reason than who asks), `null`, or the code of the error.
 const problem = '... on ProblemError { code }'
-const operations: [string, () => string, Record<Caller, string>][] = [
+type Row = [name: string, query: () => string, outcomes: Record<Caller, string>]
+
+/** Refused to every tenant. */
+function ofOperators(
+  name: string,
+  query: () => string,
+  outcome: string,
+  changes: Partial<Record<Caller, string>> = {},
+): Row[] {
+  const forbidden = { admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' }
+  return [[name, query, { operator: outcome, ...forbidden, ...changes }]]
+}
+
+/** Allowed to the tenant's own admins, too. */
+function ofAdmins(
+  name: string,
+  query: () => string,
+  outcome: string,
+  changes: Partial<Record<Caller, string>> = {},
+): Row[] {
+  return ofOperators(name, query, outcome, { admin: outcome, ...changes })
+}
+
+const range = (tenant: string): string =>
+  `{ tenant: "${tenant}", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" }`
+
+const operations: Row[] = [
   [
     'Query.viewer',
     () => '{ viewer { role } }',
@@ -82,12 +112,113 @@ const operations: [string, () => string, Record<Caller, string>][] = [
   ],
   [
     'Query.nodes',
-    () => '{ nodes { id } }',
+    () => '{ nodes { totalCount } }',
     { operator: 'ok', admin: 'forbidden', user: 'forbidden', otherAdmin: 'forbidden' },
   ],
+  ...ofOperators('Query.pool', () => '{ pool(name: "default") { name } }', 'ok'),
+  ...ofOperators('Query.node', () => '{ node(id: "none") { id } }', 'null'),
+  ...ofOperators('Query.nodeJoinTokens', () => '{ nodeJoinTokens { totalCount } }', 'ok'),
+  ...ofOperators('Query.catalog', () => '{ catalog { pending } }', 'ok'),
+  ...ofAdmins('Query.apiKeys', () => '{ apiKeys(tenant: "acme") { totalCount } }', 'ok'),
+  ...ofOperators('Query.apiKeys', () => '{ apiKeys { totalCount } }', 'ok', {
+    admin: 'ok',
+    otherAdmin: 'ok',
+  }),
+  ...ofAdmins(
+    'Query.natsCredentials',
+    () => '{ natsCredentials(tenant: "acme") { totalCount } }',
+    'ok',
+  ),
+  ...ofAdmins(
+    'Query.usage',
+    () => `{ usage(filter: ${range('acme')}) { edges { cursor } } }`,
+    'ok',
+  ),
+  ...ofAdmins(
+    'Query.usageTotals',
+    () => `{ usageTotals(filter: ${range('acme')}, by: DAY) { key } }`,
+    'ok',
+  ),
+  ...ofAdmins(
+    'Query.auditEvents',
+    () => '{ auditEvents(filter: { tenant: "acme" }) { edges { cursor } } }',
+    'ok',
+  ),
+  ...ofOperators(
+    'Mutation.updateTenant',
+    () => `mutation { updateTenant(input: { slug: "acme", weight: 1 }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofOperators(
+    'Mutation.suspendTenant',
+    () => `mutation { suspendTenant(input: { slug: "frozen" }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofOperators(
+    'Mutation.resumeTenant',
+    () => `mutation { resumeTenant(input: { slug: "frozen" }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofAdmins(
+    'Mutation.rotateApiKey',
+    () => `mutation { rotateApiKey(input: { id: "${rotatedKeyId}" }) { ${problem} } }`,
+    'ok',
+    { otherAdmin: 'not_found' },
+  ),
+  ...ofOperators(
+    'Mutation.createApiKey',
+    () => `mutation { createApiKey(input: { name: "o", scopes: [] }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofAdmins(
+    'Mutation.revokeNatsCredential',
+    () => `mutation { revokeNatsCredential(input: { id: "${none}" }) { ${problem} } }`,
+    'not_found',
+    { otherAdmin: 'not_found' },
+  ),
+  ...ofOperators(
+    'Mutation.updatePool',
+    () => `mutation { updatePool(input: { name: "default", maxNodes: null }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofOperators(
+    'Mutation.cordonNode',
+    () => `mutation { cordonNode(input: { id: "none" }) { ${problem} } }`,
+    'not_found',
+  ),
+  ...ofOperators(
+    'Mutation.drainNode',
+    () => `mutation { drainNode(input: { id: "none" }) { ${problem} } }`,
+    'not_found',
+  ),
+  ...ofOperators(
+    'Mutation.uncordonNode',
+    () => `mutation { uncordonNode(input: { id: "none" }) { ${problem} } }`,
+    'not_found',
+  ),
+  ...ofOperators(
+    'Mutation.removeNode',
+    () => `mutation { removeNode(input: { id: "none" }) { ${problem} } }`,
+    'not_found',
+  ),
+  ...ofOperators(
+    'Mutation.createNodeJoinToken',
+    () => `mutation { createNodeJoinToken(input: { name: "n", pool: "default" }) { ${problem} } }`,
+    'ok',
+  ),
+  ...ofOperators(
+    'Mutation.revokeNodeJoinToken',
+    () => `mutation { revokeNodeJoinToken(input: { id: "${none}" }) { ${problem} } }`,
+    'not_found',
+  ),
+  ...ofOperators(
+    'Mutation.rebuildCatalog',
+    () => `mutation { rebuildCatalog { ${problem} } }`,
+    'ok',
+  ),
   [
     'Tenant.apiKeys',
-    () => '{ tenant(slug: "acme") { apiKeys { id } } }',
+    () => '{ tenant(slug: "acme") { apiKeys { totalCount } } }',
     { operator: 'ok', admin: 'ok', user: 'forbidden', otherAdmin: 'null' },
   ],
   [

@@ -15,13 +15,17 @@ import {
   uploadQueries,
   uploadSubscriptions,
 } from '../adapters/upload-resolvers.ts'
-import { BaseModel, catalogQueries } from '../catalog/resolvers.ts'
+import { AuditEvent, auditQueries } from '../audit/resolvers.ts'
+import { BaseModel, catalogMutations, catalogQueries } from '../catalog/resolvers.ts'
 import type { Resolvers } from '../generated/graphql.ts'
 import { importMutations } from '../imports/resolvers.ts'
-import { keyMutations, keyQueries } from '../keys/resolvers.ts'
-import { GpuNode, nodeQueries, nodeSubscriptions, Pool } from '../nodes/resolvers.ts'
+import { ApiKey, keyMutations, keyQueries, NatsCredential } from '../keys/resolvers.ts'
+import { joinTokenMutations, joinTokenQueries, NodeJoinToken } from '../nodes/join-tokens.ts'
+import { GpuNode, nodeMutations, nodeQueries, Pool } from '../nodes/resolvers.ts'
+import { nodeSubscriptions } from '../nodes/subscriptions.ts'
 import { playgroundSubscriptions } from '../playground/resolvers.ts'
 import { Tenant, tenantMutations, tenantQueries } from '../tenants/resolvers.ts'
+import { UsageRow, UsageTotal, usageQueries, usageSubscriptions } from '../usage/resolvers.ts'
 import { DateTime, Long } from './scalars.ts'
 
 const resolvers: Resolvers = {
@@ -34,16 +38,29 @@ const resolvers: Resolvers = {
     ...adapterQueries,
     ...uploadQueries,
     ...nodeQueries,
+    ...joinTokenQueries,
+    ...usageQueries,
+    ...auditQueries,
   },
   Mutation: {
     ...tenantMutations,
     ...keyMutations,
+    ...catalogMutations,
     ...adapterMutations,
     ...uploadMutations,
     ...importMutations,
+    ...nodeMutations,
+    ...joinTokenMutations,
   },
-  Subscription: { ...nodeSubscriptions, ...uploadSubscriptions, ...playgroundSubscriptions },
+  Subscription: {
+    ...nodeSubscriptions,
+    ...uploadSubscriptions,
+    ...usageSubscriptions,
+    ...playgroundSubscriptions,
+  },
   Tenant,
+  ApiKey,
+  NatsCredential,
   BaseModel,
   Adapter,
   AdapterAlias,
@@ -51,6 +68,10 @@ const resolvers: Resolvers = {
   AdapterVersion,
   Pool,
   GpuNode,
+  NodeJoinToken,
+  UsageRow,
+  UsageTotal,
+  AuditEvent,
 }
 
 /** The SDL of @punica/schema with its resolvers. */

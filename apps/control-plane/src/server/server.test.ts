@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Harness, startHarness } from '../testing/harness.ts'
+import { addAdapters } from '../testing/rows.ts'
 
 let harness: Harness
 let tenantKey = ''
@@ -21,44 +22,9 @@ const post = (body: string, headers: Record<string, string> = {}): Promise<Respo
     body,
   })
 
-const addAdapters = async (slug: string, count: number): Promise<void> => {
-  const { id: tenantId } = await harness.db.tenant.findUniqueOrThrow({ where: { slug } })
-  for (let i = 0; i < count; i++) {
-    const version = { digest: 'a'.repeat(64), rank: 8, numTensors: 1, sizeBytes: 1 }
-    await harness.db.adapter.create({
-      data: {
-        tenantId,
-        name: `adapter-${i}`,
-        baseModelName: 'demo',
-        versions: { create: [1, 2].map((n) => ({ ...version, version: n })) },
-        grants: { create: { tenantId } },
-      },
-    })
-  }
-}
-
-test('a list costs as many statements as a longer one', async () => {
-  await harness.createTenant('small')
+beforeAll(async () => {
   await harness.createTenant('large')
-  await addAdapters('small', 2)
-  await addAdapters('large', 30)
-  const countFor = async (query: string): Promise<number> => {
-    const before = harness.statements.length
-    const { errors } = await harness.graphql(query)
-    expect(errors).toBeUndefined()
-    // The projector looks for entries all the while.
-    return harness.statements.slice(before).filter((sql) => !sql.includes('outbox_entry')).length
-  }
-  const adapters = (slug: string) =>
-    `{ adapters(tenant: "${slug}", first: 30) { edges { node { name
-      tenant { slug } versions { version } grants { slug } } } } }`
-  expect(await countFor(adapters('large'))).toBe(await countFor(adapters('small')))
-  const tenants = (first: number) =>
-    `{ tenants(first: ${first}) { edges { node { slug apiKeys { prefix }
-      adapters(first: 5) { edges { node { name versions { version } } } } } } } }`
-  const few = await countFor(tenants(2))
-  expect(await countFor(tenants(3))).toBe(few)
-  expect(few).toBeLessThan(10)
+  await addAdapters(harness.db, 'large', 30)
 })
 
 test('pages keep their place while the list changes', async () => {

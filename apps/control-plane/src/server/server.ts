@@ -4,10 +4,12 @@ import { expressMiddleware } from '@as-integrations/express5'
 import { AppError, errors } from '@punica/schema'
 import express, { type RequestHandler } from 'express'
 import { authenticate, keyOf } from '../keys/authenticate.ts'
+import { createCsvHandler } from '../usage/csv.ts'
 import { serveConsole } from './console.ts'
 import type { Context, Deps } from './context.ts'
 import { toRequestError } from './errors.ts'
 import { createGraphqlServer, maxBodyBytes } from './graphql.ts'
+import { createJoinHandler } from './join.ts'
 import { createLoaders } from './loaders.ts'
 import { loadSchema } from './schema.ts'
 import { serveSubscriptions } from './subscriptions.ts'
@@ -17,12 +19,15 @@ type Options = { deps: Deps; host: string; port: number; consoleFolder?: string 
 
 export type HttpServer = { port: number; close(): Promise<void> }
 
+const maxJoinBytes = 4 * 1024
+
 /** The largest upload at a slow megabyte a second takes about as long. */
 const requestTimeoutMs = 3600_000
 
 /**
- * Serves GraphQL at /graphql (HTTP, and WebSocket for subscriptions), uploads at /uploads, and the
- * console where there is one. Port 0 picks a free one; the port in use is returned. `close` lets requests under way finish.
+ * Serves GraphQL at /graphql (HTTP, and WebSocket for subscriptions), uploads at /uploads, usage as
+ * CSV, the way in for new nodes, and the console where there is one. Port 0 picks a free one; the
+ * port in use is returned. `close` lets requests under way finish.
  */
 export const serve = async ({ deps, host, port, consoleFolder }: Options): Promise<HttpServer> => {
   const schema = await loadSchema()
@@ -47,6 +52,8 @@ export const serve = async ({ deps, host, port, consoleFolder }: Options): Promi
     .route('/uploads/:uploadId/:file')
     .head(createOffsetHandler(deps))
     .put(createUploadHandler(deps))
+  app.get('/usage.csv', createCsvHandler(deps))
+  app.post('/nodes/join', express.json({ limit: maxJoinBytes }), createJoinHandler(deps))
   if (consoleFolder !== undefined) app.use(serveConsole(consoleFolder))
   app.use((request) => {
     throw new AppError('not_found', `There is nothing at ${request.method} ${request.path}`)
@@ -81,6 +88,7 @@ const giveUpStalled: RequestHandler = (request, _response, next) => {
 const toContext = async (deps: Deps, authorization: string | undefined): Promise<Context> => {
   try {
     const actor = await authenticate(deps.db, authorization)
+    deps.keyUse.note(actor.keyPrefix)
     return { ...deps, actor, secret: keyOf(authorization) ?? '', loaders: createLoaders(deps.db) }
   } catch (cause) {
     throw cause instanceof AppError ? toRequestError(cause, errors[cause.code].httpStatus) : cause

@@ -54,6 +54,7 @@ export const serveSubscriptions = ({ server, schema, deps }: Options) => {
         try {
           extra.actor = await authenticate(deps.db, header)
           extra.secret = keyOf(header) ?? ''
+          deps.keyUse.note(extra.actor.keyPrefix)
           return true
         } catch (cause) {
           if (!(cause instanceof AppError)) deps.log.error({ err: cause }, 'connection failed')

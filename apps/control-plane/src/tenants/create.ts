@@ -3,25 +3,17 @@ import { z } from 'zod'
 import type { Commit } from '../audit/perform.ts'
 import { orWhenDuplicate } from '../db/database.ts'
 import type { CreateTenantInput } from '../generated/graphql.ts'
-import { DisplayName, parseInput } from '../server/input.ts'
+import { parseInput } from '../server/input.ts'
+import { Limit, tenantFields } from './limits.ts'
 
-const Limit = z
-  .int()
-  .min(1, 'must be at least 1; leave it out for no limit')
-  .nullish()
-  .transform((limit) => limit ?? null)
+const OptionalLimit = Limit.nullish().transform((limit) => limit ?? null)
 
 const Input = z.object({
   slug: Slug,
-  name: DisplayName,
-  weight: z
-    .number()
-    .gt(0, 'must be above 0')
-    .max(1000, 'must be at most 1000')
-    .nullish()
-    .transform((weight) => weight ?? 1),
-  maxConcurrentRequests: Limit,
-  maxTokensPerMinute: Limit,
+  name: tenantFields.name,
+  weight: tenantFields.weight.nullish().transform((weight) => weight ?? 1),
+  maxConcurrentRequests: OptionalLimit,
+  maxTokensPerMinute: OptionalLimit,
 })
 
 /** Throws AppError `conflict` where the slug is taken. */
