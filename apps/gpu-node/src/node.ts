@@ -19,6 +19,7 @@ import type { Logger, Metrics, Tracing } from '@punica/service'
 import type { Adapters } from './adapters/adapters.ts'
 import type { DiskCache } from './adapters/disk-cache.ts'
 import type { Config } from './config.ts'
+import { createHardware } from './hardware.ts'
 import { createNodeMetrics } from './node-metrics.ts'
 import { createProbes } from './probe/probes.ts'
 import { createStepPublisher, type End } from './publish-steps.ts'
@@ -141,6 +142,7 @@ const createNode = (deps: NodeDeps) => {
     },
     onStep: (step: StepReport): void => {
       counters.observe(step)
+      parts.hardware.observe(step)
       metrics.observeStep(step)
       if (step.deviceLost) {
         // The requests have no fault: they end as evicted, and go on elsewhere.
@@ -193,6 +195,7 @@ const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
     metrics,
     health,
     counters: createCounters(),
+    hardware: createHardware(engine),
     probes: createProbes({ engine, adapters, log }),
     requests: createRequests({
       engine,
@@ -226,7 +229,6 @@ const reportStatus = (
     }
   }
   const { pool, nodeId, baseModel, maxBatchSize } = config
-  const { numPages, pageBytes } = parts.measured
   bus.publish(channels.nodeEvents(pool), {
     type: 'status',
     status: {
@@ -237,11 +239,7 @@ const reportStatus = (
       ...(health.reason === null ? {} : { reason: health.reason }),
       timeMs: Date.now(),
       baseModel,
-      hardware: {
-        backend: engine.backend,
-        description: engine.description.slice(0, 512),
-        memoryBytes: numPages * pageBytes,
-      },
+      hardware: parts.hardware.facts(parts.measured, table),
       maxBatchSize,
       maxContext: engine.model.maxPositions,
       ...parts.measured,

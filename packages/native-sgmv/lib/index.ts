@@ -55,6 +55,8 @@ export const createEngine = async (options: EngineOptions): Promise<Engine> => {
     model: native.model,
     backend: native.backend,
     description: native.description,
+    weightBytes: native.weightBytes,
+    readBytesPerSecond: native.readBytesPerSecond || null,
     onStep: (next) => {
       listener = next
     },

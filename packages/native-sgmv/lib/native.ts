@@ -67,6 +67,9 @@ type NativeEngine = {
   readonly model: ModelInfo
   readonly backend: 'cpu' | 'cuda'
   readonly description: string
+  readonly weightBytes: number
+  /** 0: not known. */
+  readonly readBytesPerSecond: number
   submit(request: NativeRequest): void
   cancel(request: number): void
   evict(request: number): void

@@ -159,6 +159,10 @@ export type Engine = {
   readonly backend: 'cpu' | 'cuda'
   /** One line on device, threads and arithmetic. */
   readonly description: string
+  /** Weights that every step reads. */
+  readonly weightBytes: number
+  /** Of the device's memory, as measured at the start; null: not known. */
+  readonly readBytesPerSecond: number | null
   /**
    * One listener, called on the JavaScript thread once a step, and when a request ends between
    * steps. When it falls behind by many steps, their reports come merged into one.

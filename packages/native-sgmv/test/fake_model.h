@@ -117,6 +117,7 @@ class FakeModel final : public Model {
   }
 
   const ModelConfig& config() const override { return config_; }
+  size_t weight_bytes() const override { return 1; }
 
   void step(const Batch& batch, std::span<Sample> samples) override {
     if (batch.num_rows > device_.max_rows) device_.max_rows = batch.num_rows;

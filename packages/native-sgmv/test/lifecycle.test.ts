@@ -22,6 +22,19 @@ test('close stops an engine under way, once, and later calls say so', async () =
   })
 })
 
+test('an engine says what a step of it reads, and how fast its memory is', async () => {
+  await using running = await runEngine()
+  const { engine } = running
+  const { numLayers, hiddenSize, numHeads, numKvHeads, headDim } = engine.model
+  const { intermediateSize, vocabSize } = engine.model
+  const attention = hiddenSize * headDim * (2 * numHeads + 2 * numKvHeads)
+  const numWeights = numLayers * (attention + 3 * hiddenSize * intermediateSize)
+  // Of two or four bytes each.
+  const perWeight = engine.weightBytes / (numWeights + vocabSize * hiddenSize)
+  expect([2, 4]).toContain(perWeight)
+  expect(engine.readBytesPerSecond).toBeGreaterThan(1e8)
+})
+
 test('a listener that throws is reported, and the reports that follow are delivered', async () => {
   const engine = await createEngine({ modelFolder: baseFolder, poolBytes: 2 ** 22, numThreads: 1 })
   const caught: unknown[] = []
@@ -83,6 +96,7 @@ test('a worker may end while its engine runs', async () => {
     compute: 'f32',
     maxBatchSize: 4,
     maxStepTokens: 16,
+    targetStepMs: 0,
     poolBytes: 2 ** 24,
     memoryFraction: 0,
     hostAdapterBytes: 0,

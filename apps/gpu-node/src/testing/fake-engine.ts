@@ -43,6 +43,8 @@ export const createFakeEngine = ({ numSlots = 64, hostAdapters = 2 } = {}) => {
     model,
     backend: 'cpu',
     description: 'fake engine',
+    weightBytes: 1_000_000,
+    readBytesPerSecond: 1e9,
     onStep: steps.onStep,
     loadAdapter: async (folder) => {
       await hooks.load(folder)

@@ -29,7 +29,9 @@ Created create(const CreateOptions& options) {
     throw EngineError("backend_unavailable",
                       "No " + options.backend.kind + " backend: " + error.what() + ".");
   }
-  EngineFacts facts{.backend = backend->device().kind, .description = backend->describe()};
+  EngineFacts facts{.backend = backend->device().kind,
+                    .description = backend->describe(),
+                    .read_rate = backend->measure_read_rate()};
   if (facts.backend == "cpu" && options.engine.pool_bytes == 0) {
     throw EngineError("invalid_options",
                       "poolBytes is missing, and the CPU computes, as there is "

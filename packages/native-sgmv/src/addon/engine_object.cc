@@ -92,6 +92,8 @@ Napi::Object engine_object(Napi::Env env, std::shared_ptr<Session> session,
   Napi::Object object = Napi::Object::New(env);
   object.Set("backend", facts.backend);
   object.Set("description", facts.description);
+  object.Set("readBytesPerSecond", facts.read_rate);
+  object.Set("weightBytes", static_cast<double>(session->engine()->weight_bytes()));
   object.Set("model", model_to_js(env, session->engine()->config()));
   add_requests(object, session);
   add_adapters(object, session);

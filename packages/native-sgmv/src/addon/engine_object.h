@@ -13,6 +13,7 @@ namespace sgmv {
 struct EngineFacts {
   std::string backend;  // "cpu" or "cuda"
   std::string description;
+  double read_rate;  // of the device's memory, bytes a second; 0: not known
 };
 
 // The object that lib/native.ts calls NativeEngine: functions over a session that they share.

@@ -114,6 +114,8 @@ class Engine {
   virtual ~Engine() = default;  // Stops the thread; requests under way are dropped.
 
   virtual const ModelConfig& config() const = 0;
+  // Bytes of weights that every step reads.
+  virtual size_t weight_bytes() const = 0;
 
   // Called from the engine's thread after each step. Set it before the first submit().
   virtual void on_step(std::function<void(StepReport&&)> callback) = 0;

@@ -33,6 +33,8 @@ StepEngine::~StepEngine() {
 
 const ModelConfig& StepEngine::config() const { return model_->config(); }
 
+size_t StepEngine::weight_bytes() const { return model_->weight_bytes(); }
+
 void StepEngine::on_step(std::function<void(StepReport&&)> callback) {
   listener_ = std::move(callback);
 }

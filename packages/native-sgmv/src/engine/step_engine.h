@@ -23,6 +23,7 @@ class StepEngine final : public Engine {
   ~StepEngine() override;
 
   const ModelConfig& config() const override;
+  size_t weight_bytes() const override;
   void on_step(std::function<void(StepReport&&)> callback) override;
   AdapterHandle load_adapter(const std::string& folder) override;
   AdapterHandle load_random_adapter(int rank, std::vector<Module> modules, uint64_t seed) override;

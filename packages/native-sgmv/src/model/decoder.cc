@@ -55,6 +55,7 @@ class Decoder final : public Model {
   }
 
   const ModelConfig& config() const override { return config_; }
+  size_t weight_bytes() const override { return weights_.bytes_per_step; }
 
   void step(const Batch& batch, std::span<Sample> samples) override {
     if (batch.num_rows < 1 || batch.num_rows > max_rows_) {

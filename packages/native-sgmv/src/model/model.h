@@ -28,6 +28,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelConfig& config() const = 0;
+  // Bytes of weights that every step reads.
+  virtual size_t weight_bytes() const = 0;
   // One step over `batch`: samples[i] is for batch.samples[i].
   virtual void step(const Batch& batch, std::span<Sample> samples) = 0;
 };

@@ -77,15 +77,23 @@ struct Part {
   int num_rows;
 };
 
-// Loads the parts of one stacked projection, with their biases where there are any.
+// A backend keeps bf16 as it is, and anything else no wider than its activations.
+size_t loaded_bytes(const Backend& backend, const HostMatrix& matrix) {
+  const int element = matrix.dtype == DType::kBF16 ? 2 : backend.activation_bytes();
+  return static_cast<size_t>(matrix.num_rows) * matrix.num_cols * element;
+}
+
+// Loads the parts of one stacked projection, with their biases where there are any, and adds what
+// they take to `num_bytes`.
 std::unique_ptr<Weights> load_projection(Backend& backend, TensorSource& tensors,
                                          const std::string& prefix, std::span<const Part> parts,
-                                         int num_cols, bool has_bias) {
+                                         int num_cols, bool has_bias, size_t& num_bytes) {
   std::vector<HostMatrix> matrices;
   std::vector<float> bias;
   for (const Part& part : parts) {
     const std::string name = prefix + part.name;
     matrices.push_back(tensors.matrix(name + ".weight", part.num_rows, num_cols));
+    num_bytes += loaded_bytes(backend, matrices.back());
     if (!has_bias) continue;
     const std::vector<float> values = tensors.vector(name + ".bias", part.num_rows);
     bias.insert(bias.end(), values.begin(), values.end());
@@ -94,7 +102,7 @@ std::unique_ptr<Weights> load_projection(Backend& backend, TensorSource& tensors
 }
 
 LayerWeights load_layer(Backend& backend, TensorSource& tensors, const ModelConfig& config,
-                        int index) {
+                        int index, size_t& num_bytes) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   const auto load_norm = [&](const char* name, int size) {
     return backend.load_vector(tensors.vector(prefix + name, size));
@@ -112,16 +120,17 @@ LayerWeights load_layer(Backend& backend, TensorSource& tensors, const ModelConf
 
   LayerWeights layer;
   layer.input_norm = load_norm("input_layernorm.weight", hidden);
-  layer.qkv = load_projection(backend, tensors, attention, qkv, hidden, config.qkv_bias);
+  layer.qkv = load_projection(backend, tensors, attention, qkv, hidden, config.qkv_bias, num_bytes);
   if (config.qk_norm) {
     layer.q_norm = load_norm("self_attn.q_norm.weight", config.head_dim);
     layer.k_norm = load_norm("self_attn.k_norm.weight", config.head_dim);
   }
-  layer.o = load_projection(backend, tensors, attention, o, q_rows, config.o_bias);
+  layer.o = load_projection(backend, tensors, attention, o, q_rows, config.o_bias, num_bytes);
   layer.post_norm = load_norm("post_attention_layernorm.weight", hidden);
-  layer.gate_up = load_projection(backend, tensors, mlp, gate_up, hidden, config.mlp_bias);
-  layer.down =
-      load_projection(backend, tensors, mlp, down, config.intermediate_size, config.mlp_bias);
+  layer.gate_up =
+      load_projection(backend, tensors, mlp, gate_up, hidden, config.mlp_bias, num_bytes);
+  layer.down = load_projection(backend, tensors, mlp, down, config.intermediate_size,
+                               config.mlp_bias, num_bytes);
   return layer;
 }
 
@@ -135,7 +144,7 @@ ModelWeights load_weights(Backend& backend, const ModelConfig& config, const std
       tensors->matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size);
   weights.embedding = backend.load_embedding(embedding);
   for (int i = 0; i < config.num_layers; ++i) {
-    weights.layers.push_back(load_layer(backend, *tensors, config, i));
+    weights.layers.push_back(load_layer(backend, *tensors, config, i, weights.bytes_per_step));
   }
   weights.final_norm =
       backend.load_vector(tensors->vector("model.norm.weight", config.hidden_size));
@@ -144,6 +153,7 @@ ModelWeights load_weights(Backend& backend, const ModelConfig& config, const std
           ? embedding
           : tensors->matrix("lm_head.weight", config.vocab_size, config.hidden_size);
   weights.lm_head = backend.load_linear({&lm_head, 1}, {});
+  weights.bytes_per_step += loaded_bytes(backend, lm_head);
   return weights;
 }
 

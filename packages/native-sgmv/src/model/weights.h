@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct ModelWeights {
   std::vector<LayerWeights> layers;
   std::unique_ptr<Weights> final_norm;
   std::unique_ptr<Weights> lm_head;
+  size_t bytes_per_step = 0;  // of the matrices that every step reads
 };
 
 // Brings a model's weights into the backend, from the folder's checkpoint or made at random.

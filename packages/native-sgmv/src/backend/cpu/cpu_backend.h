@@ -99,6 +99,7 @@ class CpuBackend final : public Backend {
 
   std::string describe() const override;
   DeviceInfo device() const override;
+  double measure_read_rate() const override;
   void set_shape(const ModelShape& shape) override;
   Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) override;
   std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,
@@ -160,7 +161,7 @@ class CpuBackend final : public Backend {
 
   const Kernels& kernels_;
   const bool bf16_compute_;
-  ThreadPool pool_;
+  mutable ThreadPool pool_;
 
   ModelShape shape_{};
   int padded_head_dim_ = 0;
