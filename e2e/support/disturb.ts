@@ -5,12 +5,10 @@ import type { System } from './system.ts'
 
 /** When a stream has so many tokens, and all of them have far to go, the disturbance comes. */
 const numTokensBefore = 30
-/** A pool without its router refuses what is new as `unavailable`; clients try again. */
-const maxRetries = 30
 
 /** Runs the streams at the same time, as clients do that the disturbance must not trouble. */
 export const readAll = (system: System, specs: readonly StreamSpec[]): Promise<Seen[]> =>
-  Promise.all(specs.map((spec) => readStream(system, spec, { maxRetries })))
+  Promise.all(specs.map((spec) => readStream(system, spec)))
 
 /**
  * Runs the streams at the same time. In the middle, `disturb` is told the node that made the newest
@@ -28,9 +26,7 @@ export const readDisturbed = async <T>(
     // It is awaited only after the streams; until then its failure must not end the process.
     disturbance.catch(() => {})
   }
-  const seen = await Promise.all(
-    specs.map((spec) => readStream(system, spec, { onToken, maxRetries })),
-  )
+  const seen = await Promise.all(specs.map((spec) => readStream(system, spec, { onToken })))
   if (disturbance === undefined) throw new Error('the streams ended before the disturbance')
   return { seen, disturbance: await disturbance }
 }

@@ -22,8 +22,6 @@ export type Seen = {
 
 type ReadOptions = {
   onToken?: (numTokens: number, nodeId: string) => void
-  /** Of the official client, for what is refused before it begins. */
-  maxRetries?: number
   /** Lets the client go away. */
   signal?: AbortSignal
 }
@@ -42,7 +40,7 @@ export const mixedStreams = (maxTokens: number): StreamSpec[] =>
 export const readStream = async (
   { openai, keys }: Pick<System, 'openai' | 'keys'>,
   { adapter, prompt, maxTokens, temperature, seed }: StreamSpec,
-  { onToken = () => {}, maxRetries = 0, signal }: ReadOptions = {},
+  { onToken = () => {}, signal }: ReadOptions = {},
 ): Promise<Seen> => {
   // Beyond OpenAI's: the answer goes on behind an end-of-text token, so that its length is known.
   const toLength = { ignore_eos: true }
@@ -58,7 +56,7 @@ export const readStream = async (
     stream: true as const,
     stream_options: { include_usage: true },
   }
-  const stream = await chat.completions.create(body, { maxRetries, signal })
+  const stream = await chat.completions.create(body, { signal })
   const seen: Seen = { tokens: [], text: '', finishReason: null, completionTokens: 0, nodes: [] }
   for await (const chunk of stream) {
     seen.completionTokens = chunk.usage?.completion_tokens ?? seen.completionTokens

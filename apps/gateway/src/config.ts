@@ -18,6 +18,10 @@ export const Config = z
     GATEWAY_ID: Slug.default(() => `gw-${randomBytes(4).toString('hex')}`),
     /** Sequences under way; each choice of a request counts. */
     MAX_INFLIGHT: z.coerce.number().int().positive().default(4096),
+    /** While no router leads the pool, a new request waits for one this long. */
+    MAX_HOLD_MS: z.coerce.number().int().nonnegative().default(10_000),
+    /** So many new requests wait for a router at once; more are refused as `overloaded`. */
+    MAX_HELD: z.coerce.number().int().nonnegative().default(256),
     REQUEST_TIMEOUT_MS: z.coerce.number().int().positive().default(600_000),
     /** How long answers under way may go on after the signal to stop. */
     SHUTDOWN_GRACE_MS: z.coerce.number().int().nonnegative().default(20_000),
@@ -32,6 +36,8 @@ export const Config = z
     baseModel: env.BASE_MODEL,
     gatewayId: env.GATEWAY_ID,
     maxInFlight: env.MAX_INFLIGHT,
+    maxHoldMs: env.MAX_HOLD_MS,
+    maxHeld: env.MAX_HELD,
     requestTimeoutMs: env.REQUEST_TIMEOUT_MS,
     shutdownGraceMs: env.SHUTDOWN_GRACE_MS,
   }))

@@ -32,7 +32,7 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const { pool, gatewayId, requestTimeoutMs } = config
   const clock = Date.now
   const { catalog, stop: stopCatalog } = await watchCatalog(bus)
-  const sequences = createSequences({ bus, log, pool, gatewayId, clock })
+  const sequences = createSequences({ ...config, bus, log, clock })
   const usage = createUsageRecorder({
     bus,
     log,

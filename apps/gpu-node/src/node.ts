@@ -235,6 +235,7 @@ const reportStatus = (
       nodeId,
       pool,
       incarnation,
+      epoch: health.newestEpoch,
       state: health.state,
       ...(health.reason === null ? {} : { reason: health.reason }),
       timeMs: Date.now(),

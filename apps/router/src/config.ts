@@ -12,6 +12,8 @@ export const Config = z
     ROUTER_ID: Slug.default(() => `router-${randomBytes(4).toString('hex')}`),
     /** A leader that has not renewed its lease for this long is replaced by a standby. */
     LEASE_MS: z.coerce.number().int().min(200).max(60_000).default(2_000),
+    /** A new leader places nothing for this long: nodes and gateways first say what there is. */
+    SETTLE_MS: z.coerce.number().int().nonnegative().max(60_000).default(400),
     /** Nodes with another base model get nothing; absent: what the first node of the pool serves. */
     BASE_MODEL: ModelName.optional(),
     /** A node or gateway that has said nothing for this long is lost. */
@@ -42,6 +44,7 @@ export const Config = z
     pool: env.POOL,
     routerId: env.ROUTER_ID,
     leaseMs: env.LEASE_MS,
+    settleMs: env.SETTLE_MS,
     baseModel: env.BASE_MODEL ?? null,
     heartbeatTimeoutMs: env.HEARTBEAT_TIMEOUT_MS,
     maxQueue: env.MAX_QUEUE,

@@ -61,14 +61,14 @@ export const createPerformer = ({ bus, log, config, epoch, traces, onAnswer }: P
       }
       case 'interrupt': {
         const { gatewayId, requestId, attempt } = command
-        const message = { type: 'interrupted' as const, requestId, attempt }
+        const message = { type: 'interrupted' as const, epoch, requestId, attempt }
         bus.publish(channels.gatewayEvents(gatewayId), message)
         break
       }
       case 'reject': {
         if (event.type === 'submitted' && isAbout(command, event.task)) break
         const { gatewayId, requestId, attempt, error } = command
-        const message = { type: 'rejected' as const, requestId, attempt, error }
+        const message = { type: 'rejected' as const, epoch, requestId, attempt, error }
         bus.publish(channels.gatewayEvents(gatewayId), message)
         break
       }

@@ -9,6 +9,7 @@ import {
   type NodeStatus,
   type Task,
   tenantRecords,
+  type WaitingRequest,
 } from '@punica/schema'
 import { createMetrics, noTracing, pino } from '@punica/service'
 import { afterEach, expect, test } from 'vitest'
@@ -78,7 +79,12 @@ const start = async ({ bus = memoryBus(), ...changed }: Partial<Config> & { bus?
       log: pino({ level: 'silent' }),
       metrics,
       tracing: noTracing,
-      config: { ...Config.parse({ MAX_QUEUE: 10 }), heartbeatTimeoutMs: 60_000, ...changed },
+      config: {
+        ...Config.parse({ MAX_QUEUE: 10 }),
+        heartbeatTimeoutMs: 60_000,
+        settleMs: 0,
+        ...changed,
+      },
       ready: ({ role }) => {
         if (role === 'leader') resolve()
       },
@@ -161,14 +167,18 @@ test('a refusal for good reaches the gateway', async () => {
   bus.serve(channels.assign('a'), () => ({ type: 'refused' as const, error }))
   report(status('a'))
   await submit(task('r1'))
-  expect(await gateway.take(1)).toEqual([{ type: 'rejected', requestId: 'r1', attempt: 0, error }])
+  expect(await gateway.take(1)).toMatchObject([
+    { type: 'rejected', requestId: 'r1', attempt: 0, error },
+  ])
 })
 
 test('a node that nobody answers for is left alone until it reports again', async () => {
   const { bus, report, submit, gateway } = await start()
   report(status('a'))
   await submit(task('r1'))
-  expect(await gateway.take(1)).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+  expect(await gateway.take(1)).toMatchObject([
+    { type: 'interrupted', requestId: 'r1', attempt: 0 },
+  ])
   await submit(task('r1', { attempt: 1 }))
   const assigned = collect<AssignRequest>()
   bus.serve(channels.assign('a'), (message) => {
@@ -194,15 +204,71 @@ test('the requests of a silent node are interrupted', async () => {
   )
   report(status('a'))
   await submit(task('r1'))
-  expect(await gateway.take(1)).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+  expect(await gateway.take(1)).toMatchObject([
+    { type: 'interrupted', requestId: 'r1', attempt: 0 },
+  ])
   clearInterval(alive)
 })
 
-test('what waits goes back to the gateways when the router stops', async () => {
-  const { submit, gateway, stop } = await start()
-  await submit(task('r1'))
-  await stop()
-  expect(gateway.items).toEqual([{ type: 'interrupted', requestId: 'r1', attempt: 0 }])
+test('a standby answers nothing, and leads as soon as the leader stops', async () => {
+  const bus = memoryBus()
+  const first = await start({ bus })
+  const announced = collect<number>()
+  bus.subscribe(channels.leader('default'), ({ epoch }) => announced.push(epoch))
+  const second = start({ bus })
+  expect(await first.submit(task('r1'))).toEqual({ type: 'queued' })
+  await first.stop()
+  await second
+  await announced.take(1)
+  const assigned = collect<AssignRequest>()
+  bus.serve(channels.assign('a'), (message) => {
+    assigned.push(message)
+    return { type: 'accepted' }
+  })
+  first.report(status('a'))
+  expect(await first.submit(task('r2'))).toEqual({ type: 'queued' })
+  const [message] = await assigned.take(1)
+  expect(message).toMatchObject({ task: { requestId: 'r2' }, epoch: announced.items.at(-1) })
+})
+
+test('a new leader asks each gateway for all that it waits for', async () => {
+  const bus = memoryBus()
+  const asked = collect<WaitingRequest>()
+  bus.serve(channels.waiting('gw'), (request) => {
+    asked.push(request)
+    const requests = [{ requestId: `r${request.page}`, attempt: 0, nodeId: 'a' }]
+    return { requests, isLast: request.page === 1 }
+  })
+  const { report, gateway } = await start({ bus })
+  const say = () =>
+    bus.publish(channels.gatewayStatus('default'), {
+      gatewayId: 'gw',
+      requests: 2,
+      leaving: false,
+    })
+  report(status('a'))
+  say()
+  say()
+  expect(await gateway.take(2)).toMatchObject([
+    { type: 'interrupted', requestId: 'r0' },
+    { type: 'interrupted', requestId: 'r1' },
+  ])
+  expect(asked.items.map(({ page }) => page)).toEqual([0, 1])
+  expect(asked.items[0]?.epoch).toBeGreaterThan(0)
+})
+
+test('a node that has not heard of the leader is told, and until then not believed', async () => {
+  const { bus, report, submit } = await start()
+  const assigned = collect<AssignRequest>()
+  bus.serve(channels.assign('a'), (message) => {
+    assigned.push(message)
+    return { type: 'accepted' }
+  })
+  bus.subscribe(channels.leader('default'), ({ epoch }) => report(status('a', { epoch })))
+  expect(await submit(task('r1'))).toEqual({ type: 'queued' })
+  report(status('a', { epoch: 1, requests: [{ requestId: 'r1', attempt: 0 }] }))
+  const [message] = await assigned.take(1)
+  expect(message?.task.requestId).toBe('r1')
 })
 
 test('decisions are published', async () => {

@@ -3,13 +3,13 @@ import { addPlacement, type Node, shareOf, toDemand } from './ledger.ts'
 import { couldEverRun, place, placeTooSlow, whyPlaced } from './place.ts'
 import type { Waiting } from './queue.ts'
 import { createRanking } from './ranking.ts'
-import { decide, reject, type Serving, type State, track } from './state.ts'
+import { decide, isSettling, reject, type Serving, type State, track } from './state.ts'
 import { mostTokens } from './tenants.ts'
 
 /** In the order of the queue: a request that does not fit blocks those behind it. */
 export const admitWaiting = (state: State): void => {
   let waiting = state.queue.first()
-  if (waiting === undefined) return
+  if (waiting === undefined || isSettling(state)) return
   const { nodes, ranking } = serving(state)
   const { pace } = state
   for (; waiting !== undefined; waiting = state.queue.first()) {
@@ -63,6 +63,7 @@ export const assign = (state: State, node: Node, waiting: Waiting, reason: strin
     mentioned: false,
     unwanted: false,
     evictMs: null,
+    adopted: false,
   }
   state.queue.take(waiting)
   addPlacement(node, placement)

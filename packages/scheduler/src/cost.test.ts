@@ -33,6 +33,7 @@ const placement = (requestId: string, rest: Partial<Placement> = {}): Placement 
   mentioned: false,
   unwanted: false,
   evictMs: null,
+  adopted: false,
   ...rest,
 })
 

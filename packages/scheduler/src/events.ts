@@ -27,8 +27,16 @@ export type SchedulerEvent = { nowMs: number } & (
    * done from time to time.
    */
   | { type: 'tick' }
-  /** This scheduler is about to stop: what waits goes back to its gateways. */
-  | { type: 'stopping' }
+  /** This scheduler begins where another one has ended: for `settleMs` it only listens. */
+  | { type: 'tookOver'; settleMs: number }
+  /** All that a gateway waits for, each with the node that its tokens came from, if any did. */
+  | {
+      type: 'gatewayWaits'
+      gatewayId: string
+      requests: readonly (AttemptId & { nodeId: string | null })[]
+    }
+  /** It was not told of events for a while, and now is again. */
+  | { type: 'resumed' }
 )
 
 /** Why a request has to leave the place it had; a closed list, so that it can label a metric. */
@@ -38,7 +46,7 @@ export type InterruptCause =
   | 'node_failed'
   | 'node_restarted'
   | 'assign_unanswered'
-  | 'scheduler_stopping'
+  | 'not_running'
 
 /** Why a request is asked to move; a closed list, so that it can label a metric. */
 export type MoveCause = 'consolidation' | 'drain'

@@ -45,6 +45,8 @@ export type Placement = Share & {
   unwanted: boolean
   /** When its node was last told to let go of it, so that it can go on elsewhere. */
   evictMs: number | null
+  /** Found on its node, and assigned by an earlier scheduler. */
+  readonly adopted: boolean
 }
 
 /** How many placements and reservations use an adapter, and what is counted for it. */

@@ -14,6 +14,7 @@ import {
   updateStatus,
 } from './ledger.ts'
 import type { Waiting } from './queue.ts'
+import { isWanted, settleExpected } from './recovery.ts'
 import {
   abandon,
   aboutPlacement,
@@ -52,6 +53,7 @@ export const nodeReported = (state: State, status: NodeStatus): void => {
     else cancelReported(state, node, request)
   }
   updateStatus(node, status)
+  if (known === undefined) settleExpected(state, node)
   if (status.state === 'failed') {
     interruptAll(
       state,
@@ -133,8 +135,12 @@ const settle = (state: State, node: Node, placement: Placement): void => {
  */
 const discover = (state: State, node: Node, request: Reported): void => {
   const known = state.requests.get(request.requestId)
-  if (known === undefined) adopt(state, node, request, null)
-  else if (attemptOf(known) > request.attempt) cancelReported(state, node, request)
+  if (known === undefined) {
+    const { gatewayId } = request
+    if (gatewayId !== undefined && !isWanted(state, { ...request, gatewayId })) {
+      cancelReported(state, node, request)
+    } else adopt(state, node, request, null)
+  } else if (attemptOf(known) > request.attempt) cancelReported(state, node, request)
   else if (known.type === 'waiting') {
     dequeue(state, known)
     adopt(state, node, request, known)
@@ -173,6 +179,7 @@ const adopt = (state: State, node: Node, request: Reported, waiting: Waiting | n
     mentioned: true,
     unwanted: false,
     evictMs: null,
+    adopted: true,
   }
   addPlacement(node, placement)
   track(state, placement)

@@ -72,6 +72,7 @@ const toPlacement = (node: Node, requestId: string, demand: Demand): Placement =
   mentioned: false,
   unwanted: false,
   evictMs: null,
+  adopted: false,
 })
 
 const change = (random: Random, node: Node, index: number): void => {

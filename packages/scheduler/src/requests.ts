@@ -16,6 +16,7 @@ import {
   enqueue,
   forget,
   gatewayOf,
+  isSettling,
   reject,
   release,
   type State,
@@ -44,7 +45,10 @@ export const submitted = (state: State, { task }: Of<'submitted'>): void => {
 
 const submitNew = (state: State, task: Task): void => {
   const endMs = state.endIntervalMs * state.requests.size
-  const error = state.tenants.refusal(task, state.nowMs, endMs) ?? overloaded(state, task.tenant)
+  const error =
+    task.wasQueued === true
+      ? null
+      : (state.tenants.refusal(task, state.nowMs, endMs) ?? overloaded(state, task.tenant))
   if (error !== null) {
     refuseTask(state, task, error)
     return
@@ -217,6 +221,10 @@ const refuseTask = (
 
 const decideQueued = (state: State, { task }: Waiting): void => {
   const { requestId, tenant } = task
+  if (isSettling(state)) {
+    decide(state, 'queue', 'the nodes have yet to say what they run', { requestId, tenant })
+    return
+  }
   const reason =
     state.queue.first()?.task === task
       ? whyNoRoom(toDemand(task), servingNodes(state), state.pace)

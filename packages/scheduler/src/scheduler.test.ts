@@ -345,15 +345,6 @@ test('the same attempt on two nodes is left by both and submitted again', () => 
   ])
 })
 
-test('stopping hands the queue back to the gateways', () => {
-  const { submit, send, snapshot } = start()
-  submit(task('r1'))
-  expect(send({ type: 'stopping' })).toMatchObject([
-    { type: 'interrupt', requestId: 'r1', cause: 'scheduler_stopping' },
-  ])
-  expect(snapshot().queue).toEqual([])
-})
-
 test('every decision is a value with a reason in words', () => {
   const { handle } = start()
   const decisions = [

@@ -7,6 +7,7 @@ import { gatewayReported, loseSilentGateways } from './gateways.ts'
 import { expireMoves } from './moves.ts'
 import { loseSilentNodes, nodeLeft, nodeReported } from './nodes.ts'
 import type { SchedulerOptions } from './options.ts'
+import { expireRecovery, forgiveSilence, gatewayWaits, tookOver } from './recovery.ts'
 import {
   assignAccepted,
   assignRefused,
@@ -17,7 +18,7 @@ import {
   submitted,
 } from './requests.ts'
 import { hintScale, type ScaleHint } from './scale.ts'
-import { createState, decide, dequeue, type State } from './state.ts'
+import { createState, isSettling, type State } from './state.ts'
 
 type AttemptId = { requestId: string; attempt: number }
 
@@ -118,8 +119,14 @@ const apply = (state: State, event: SchedulerEvent): void => {
     case 'tick':
       tick(state)
       break
-    case 'stopping':
-      stopping(state)
+    case 'tookOver':
+      tookOver(state, event)
+      break
+    case 'gatewayWaits':
+      gatewayWaits(state, event)
+      break
+    case 'resumed':
+      forgiveSilence(state)
       break
   }
 }
@@ -128,29 +135,18 @@ const tick = (state: State): void => {
   const sinceTickMs = state.nowMs - (state.lastTickMs ?? state.nowMs)
   state.lastTickMs = state.nowMs
   // After a pause of our own, everybody seems silent: what they said has not been read yet.
-  if (sinceTickMs > state.options.heartbeatTimeoutMs) {
-    for (const node of state.nodes.values()) node.seenMs = state.nowMs
-    for (const gatewayId of state.gateways.keys()) state.gateways.set(gatewayId, state.nowMs)
-  }
+  if (sinceTickMs > state.options.heartbeatTimeoutMs) forgiveSilence(state)
   loseSilentNodes(state)
   loseSilentGateways(state)
   rejectOverdue(state)
   expireMoves(state)
+  expireRecovery(state)
+  if (isSettling(state)) return
   admitWaiting(state)
   moveDraining(state)
   consolidateInTime(state)
   hintScale(state)
   state.tenants.prune(state.nowMs)
-}
-
-const stopping = (state: State): void => {
-  for (const waiting of state.queue.list()) {
-    const { gatewayId, requestId, attempt, tenant } = waiting.task
-    dequeue(state, waiting)
-    decide(state, 'interrupt', 'the scheduler stops', { requestId, tenant })
-    const cause = 'scheduler_stopping'
-    state.commands.push({ type: 'interrupt', gatewayId, requestId, attempt, cause })
-  }
 }
 
 const snapshot = (state: State): SchedulerSnapshot => ({

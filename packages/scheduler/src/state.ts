@@ -5,6 +5,7 @@ import { type Policy, type SchedulerOptions, withDefaults } from './options.ts'
 import type { Pace } from './place.ts'
 import { createWaitQueue, type Waiting, type WaitQueue } from './queue.ts'
 import type { Ranking } from './ranking.ts'
+import type { Recovery } from './recovery.ts'
 import type { ScaleState } from './scale.ts'
 import { type Charge, createTenants, type Tenants } from './tenants.ts'
 
@@ -51,6 +52,7 @@ export type State = {
   readonly away: Set<Away>
   /** By request id, oldest first. */
   readonly moves: Map<string, Move>
+  readonly recovery: Recovery
   scale: ScaleState
   /** Mean time between two ends of requests, from which the hint to retry is worked out. */
   endIntervalMs: number
@@ -78,6 +80,7 @@ export const createState = (options: SchedulerOptions): State => {
     requests: new Map(),
     away: new Set(),
     moves: new Map(),
+    recovery: { settlingUntilMs: 0, expected: new Map(), wanted: new Map() },
     scale: { hint: null, pending: null },
     endIntervalMs: 100,
     lastEndMs: null,
@@ -102,6 +105,9 @@ export const decide = (
   const decision = { seq, timeMs: state.nowMs, pool, kind, ...about, reason: reason.slice(0, 256) }
   state.commands.push({ type: 'decide', decision })
 }
+
+/** It has just taken over, and only listens. */
+export const isSettling = (state: State): boolean => state.nowMs < state.recovery.settlingUntilMs
 
 export const attemptOf = (request: Tracked): number =>
   request.type === 'waiting' ? request.task.attempt : request.attempt

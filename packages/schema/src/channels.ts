@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import * as api from './api.ts'
+import * as l from './leadership.ts'
 import * as m from './messages.ts'
 
 /** A NATS subject together with the only message allowed on it. */
@@ -31,8 +32,8 @@ export const models = (tenant: string): RequestChannel<api.ModelsCall, api.Model
   requestChannel(`punica.v1.${tenant}.models`, api.ModelsCall, api.ModelsReply)
 
 /** router leader -> gateways and gpu-nodes of its pool */
-export const leader = (pool: string): Channel<m.LeaderAnnouncement> =>
-  channel(`punica.pool.${pool}.leader`, m.LeaderAnnouncement)
+export const leader = (pool: string): Channel<l.LeaderAnnouncement> =>
+  channel(`punica.pool.${pool}.leader`, l.LeaderAnnouncement)
 
 /** gateway -> router leader */
 export const submit = (pool: string): RequestChannel<m.Task, m.SubmitReply> =>
@@ -71,6 +72,9 @@ export const replay = (nodeId: string): RequestChannel<m.ReplayRequest, m.Replay
 /** router -> gateway */
 export const gatewayEvents = (gatewayId: string): Channel<m.GatewayEvent> =>
   channel(`punica.gateway.${gatewayId}.events`, m.GatewayEvent)
+
+export const waiting = (gatewayId: string): RequestChannel<l.WaitingRequest, l.WaitingReply> =>
+  requestChannel(`punica.gateway.${gatewayId}.waiting`, l.WaitingRequest, l.WaitingReply)
 
 /** router -> whoever watches */
 export const decisions = (pool: string): Channel<m.Decision> =>

@@ -25,6 +25,9 @@ export const limits = {
   /** Stop strings of one request, and the length of each. */
   maxStopStrings: 16,
   maxStopStringLength: 256,
+  /** Requests in one answer of a gateway about what it waits for, and how many answers there may be. */
+  maxWaitingPerPage: 1_000,
+  maxWaitingPages: 100,
   maxLogprobs: 20,
   maxLogitBias: 1024,
   /** The schema of a `response_format`, and the program that holds the answer to it. */

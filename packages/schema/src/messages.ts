@@ -75,15 +75,10 @@ export const Task = z.strictObject({
   sampling: Sampling,
   arrivalMs: TimeMs,
   deadlineMs: TimeMs,
+  /** A router that has been replaced had taken it: it is not refused for want of room or quota. */
+  wasQueued: z.boolean().optional(),
 })
 export type Task = z.infer<typeof Task>
-
-/**
- * A router leads the pool from now on; it says so about once a second. A node obeys no earlier one
- * any more and reports at once.
- */
-export const LeaderAnnouncement = z.strictObject({ epoch: z.int().positive() })
-export type LeaderAnnouncement = z.infer<typeof LeaderAnnouncement>
 
 export const SubmitReply = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('queued') }),
@@ -97,7 +92,7 @@ export type SubmitReply = z.infer<typeof SubmitReply>
 export const CancelRequest = z.strictObject({ requestId: RequestId, gatewayId: Slug })
 export type CancelRequest = z.infer<typeof CancelRequest>
 
-/** A node refuses an epoch older than the newest it has seen: that leader has been replaced. */
+/** Nodes and gateways refuse an epoch older than the newest they know: that leader was replaced. */
 const epoch = z.int().nonnegative()
 
 export const AssignRequest = z.strictObject({ epoch, task: Task })
@@ -216,9 +211,10 @@ export type ReplayReply = z.infer<typeof ReplayReply>
 /** What the router tells a gateway of its requests. */
 export const GatewayEvent = z.discriminatedUnion('type', [
   /** Its node is lost: submit it again from the last token received. */
-  z.strictObject({ type: z.literal('interrupted'), requestId: RequestId, attempt: Count }),
+  z.strictObject({ type: z.literal('interrupted'), epoch, requestId: RequestId, attempt: Count }),
   z.strictObject({
     type: z.literal('rejected'),
+    epoch,
     requestId: RequestId,
     attempt: Count,
     error: WireError,

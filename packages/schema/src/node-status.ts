@@ -34,6 +34,8 @@ export const NodeStatus = z.strictObject({
   pool: Slug,
   /** New at each start of the process: a node that restarted runs nothing of what it ran. */
   incarnation: z.string().max(64),
+  /** The newest leader that it knows of; 0: none yet. What an older one ordered is in no later status. */
+  epoch: Count.optional(),
   state: NodeState,
   /** Why, where the state is `failed`. */
   reason: z.string().max(1024).optional(),

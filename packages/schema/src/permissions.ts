@@ -94,6 +94,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.node.*.assign',
           'punica.node.*.command',
           'punica.gateway.*.events',
+          'punica.gateway.*.waiting',
           'punica.pool.*.decisions',
           anyInbox,
         ],

@@ -14,20 +14,30 @@ export type Inbox = {
 export type InboxDeps = {
   bus: Pick<Bus, 'request' | 'subscribe'>
   log: Logger
+  pool: string
   gatewayId: string
   clock: () => number
   onEvent: (requestId: string, event: SequenceEvent) => void
+  /** Another router leads the pool. */
+  onLeader: (epoch: number) => void
   /** Messages of this node (process) are missing for good. */
   onLost: (node: string) => void
 }
 
 const replayTimeoutMs = 2_000
 
-export const openInbox = ({ bus, log, gatewayId, clock, onEvent, onLost }: InboxDeps): Inbox => {
+export const openInbox = (deps: InboxDeps): Inbox => {
+  const { bus, log, pool, gatewayId, clock, onEvent, onLeader, onLost } = deps
   const streams = createNodeStreams()
+  let newestEpoch = 0
   const stops = [
     bus.subscribe(channels.tokens(gatewayId), (batch) => act(streams.receive(batch, clock()))),
     bus.subscribe(channels.gatewayEvents(gatewayId), onGatewayEvent),
+    bus.subscribe(channels.leader(pool), ({ epoch }) => {
+      if (epoch <= newestEpoch) return
+      newestEpoch = epoch
+      onLeader(epoch)
+    }),
   ]
   return {
     heardMs: streams.heardMs,
@@ -36,7 +46,9 @@ export const openInbox = ({ bus, log, gatewayId, clock, onEvent, onLost }: Inbox
     },
   }
 
-  function onGatewayEvent({ requestId, attempt, ...event }: GatewayEvent): void {
+  function onGatewayEvent({ epoch, requestId, attempt, ...event }: GatewayEvent): void {
+    // Said by a router that did not know yet that it had been replaced.
+    if (epoch < newestEpoch) return
     if (event.type === 'rejected') {
       onEvent(requestId, { type: 'refused', attempt, error: event.error })
     } else onEvent(requestId, { type: 'interrupted', attempt })

@@ -38,13 +38,15 @@ type Stream = {
 /** One process of a node, in one word. */
 const nodeKey = (nodeId: string, incarnation: string): string => `${nodeId}:${incarnation}`
 
+export const nodeIdOf = (node: string): string => node.slice(0, node.indexOf(':'))
+
 /** Puts the numbered batches of each node in order and notices which are missing; no I/O. */
 export const createNodeStreams = (): NodeStreams => {
   const streams = new Map<string, Stream>()
 
   return {
     heardMs: (node) => {
-      const nodeId = node.slice(0, node.indexOf(':'))
+      const nodeId = nodeIdOf(node)
       const stream = streams.get(nodeId)
       if (stream === undefined || nodeKey(nodeId, stream.incarnation) !== node) return 0
       return stream.heardMs

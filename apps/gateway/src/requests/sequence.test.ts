@@ -167,11 +167,32 @@ describe('a sequence', () => {
       expect(last[0].task.attempt).toBe(0)
       delays.push(last[0].delayMs)
     }
-    expect(delays).toEqual([100, 200, 400, 800, 1_600])
+    expect(delays.slice(0, 7)).toEqual([100, 200, 400, 800, 1_600, 2_000, 2_000])
+    expect(delays).toHaveLength(31)
     expect(last).toEqual([
       { type: 'cancel' },
       { type: 'failed', error: expect.objectContaining({ code: 'unavailable' }) },
     ])
+  })
+
+  test('that nobody will be offered again is cancelled, too, and fails with the reason', () => {
+    const { handle } = start()
+    const error = { code: 'unavailable' as const, message: 'too long' }
+    expect(handle({ type: 'given_up', attempt: 0, error })).toEqual([
+      { type: 'cancel' },
+      { type: 'failed', error },
+    ])
+  })
+
+  test('under a new leader is offered again as the same attempt, unless a node has it', () => {
+    const { handle } = start()
+    const again = { type: 'submit', delayMs: 0, task: { attempt: 0, tokens: [7, 8] } }
+    expect(handle({ type: 'leader_changed' })).toMatchObject([again])
+    handle({ type: 'queued', attempt: 0 })
+    const taken = { ...again, task: { ...again.task, wasQueued: true } }
+    expect(handle({ type: 'leader_changed' })).toMatchObject([taken])
+    handle(token(0, 0, 5))
+    expect(handle({ type: 'leader_changed' })).toEqual([])
   })
 
   test('that is moved without progress slows down and gives up', () => {

@@ -7,6 +7,10 @@ export type SequenceEvent =
   | { type: 'queued'; attempt: number }
   /** No router answered the submission. */
   | { type: 'unanswered'; attempt: number }
+  /** Nor will it be offered again. */
+  | { type: 'given_up'; attempt: number; error: WireError }
+  /** A new leader, who may know nothing of it. */
+  | { type: 'leader_changed' }
   /** The router will not have it, now or after a while in its queue. */
   | { type: 'refused'; attempt: number; error: WireError }
   /** It is to leave its node, or has. */
@@ -50,12 +54,14 @@ export type Sequence = {
   /** The node that runs it, as far as its tokens tell. */
   node(): string | null
   numTokens(): number
+  attempt(): number
+  /** A router has had it. */
+  accepted(): boolean
 }
 
 /** Moves without a token between them. */
 const maxIdleMoves = 32
-/** Submissions in a row that nobody answered: few for a client that has nothing yet. */
-const maxUnansweredAtFirst = 6
+/** Submissions in a row that nobody answered. */
 const maxUnanswered = 32
 
 /**
@@ -90,6 +96,8 @@ export const createSequence = (
     },
     node: () => state.node,
     numTokens: () => state.tokens.length,
+    attempt: () => state.attempt,
+    accepted: () => state.accepted,
   }
 }
 
@@ -119,6 +127,11 @@ const apply = (state: State, event: SequenceEvent): SequenceCommand[] => {
       return accept(state)
     case 'unanswered':
       return unanswered(state)
+    case 'given_up':
+      return giveUp(state, event.error)
+    case 'leader_changed':
+      // What has a node stays there: the leader learns of it, and says if it is not so.
+      return state.node === null ? [submit(state, 0)] : []
     case 'refused':
       // A client that has tokens is not told to come back later: it is this one that comes back.
       return state.tokens.length > 0 && mayPass(event.error)
@@ -174,16 +187,19 @@ const end = (state: State, event: Of<'ended'>): SequenceCommand[] => {
 
 const unanswered = (state: State): SequenceCommand[] => {
   state.numUnanswered++
-  if (state.numUnanswered >= (state.accepted ? maxUnanswered : maxUnansweredAtFirst)) {
+  if (state.numUnanswered >= maxUnanswered) {
     const message = 'No scheduler answers at present; try again later'
-    return [
-      { type: 'cancel' },
-      ...fail(state, { code: 'unavailable', message, retryAfterMs: 1_000 }),
-    ]
+    return giveUp(state, { code: 'unavailable', message, retryAfterMs: 1_000 })
   }
   // The submission may have arrived all the same, so it stays the same attempt.
   return [submit(state, backoffMs(state.numUnanswered))]
 }
+
+/** Some router may have it all the same. */
+const giveUp = (state: State, error: WireError): SequenceCommand[] => [
+  { type: 'cancel' },
+  ...fail(state, error),
+]
 
 /** `error` is why, where a node or the router gave a reason; it is the client's in the end. */
 const submitAgain = (state: State, error?: WireError): SequenceCommand[] => {
@@ -192,7 +208,7 @@ const submitAgain = (state: State, error?: WireError): SequenceCommand[] => {
   if (state.numIdleMoves >= maxIdleMoves) {
     const message = `The request was moved ${maxIdleMoves} times without a token; try again later`
     const moved: WireError = { code: 'unavailable', message, retryAfterMs: 1_000 }
-    return [{ type: 'cancel' }, ...fail(state, error ?? moved)]
+    return giveUp(state, error ?? moved)
   }
   const delayMs = backoffMs(state.numIdleMoves - 2)
   state.numIdleMoves++
@@ -209,7 +225,7 @@ const whyComplete = ({ task, tokens }: State): FinishReason | null => {
 }
 
 const submit = (
-  { task, attempt, promptTokens, tokens }: State,
+  { task, attempt, promptTokens, tokens, accepted }: State,
   delayMs: number,
 ): SequenceCommand => ({
   type: 'submit',
@@ -218,6 +234,7 @@ const submit = (
     attempt,
     tokens: [...promptTokens, ...tokens],
     numPromptTokens: promptTokens.length,
+    ...(accepted ? { wasQueued: true } : {}),
   },
   delayMs,
 })

@@ -2,7 +2,7 @@ import { memoryBus } from '@punica/bus'
 import { channels, type GatewayStatus } from '@punica/schema'
 import { noTracing, pino } from '@punica/service'
 import { loadTokenizer } from '@punica/tokenizer'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createFakePool, createMailbox, type FakePool } from '../testing/fake-pool.ts'
 import { modelFolder } from '../testing/fixtures.ts'
 import { createAnswerText } from './answer-text.ts'
@@ -23,13 +23,29 @@ beforeEach(() => {
   bus = memoryBus()
   pool = createFakePool(bus, 'gw')
   const log = pino({ level: 'silent' })
-  sequences = createSequences({ bus, log, pool: 'default', gatewayId: 'gw', clock: () => nowMs })
+  sequences = createSequences({
+    bus,
+    log,
+    pool: 'default',
+    gatewayId: 'gw',
+    clock: () => nowMs,
+    maxHoldMs: 3_000,
+    maxHeld: 2,
+  })
 })
 
 afterEach(() => {
   vi.useRealTimers()
   sequences.close()
 })
+
+/** Time passes as it does for a gateway that is never held up. */
+const pass = (ms: number): void => {
+  for (const endMs = nowMs + ms; nowMs < endMs; ) {
+    nowMs += 1_000
+    sequences.tick(nowMs)
+  }
+}
 
 /** Starts a sequence; `text` resolves with the whole answer, and fails where it fails. */
 const start = (requestId = 'r-0', stops: string[] = []) => {
@@ -161,23 +177,79 @@ test('a node that is silent for long is left even if no router says so', async (
   const node = pool.node('n1')
   node.send({ task: first, tokens: answerTokens.slice(0, 1), from: 0 })
   await next()
-  nowMs += 10_000
+  pass(4_000)
   node.heartbeat()
   await bus.flush()
-  nowMs += 10_000
-  sequences.tick(nowMs)
-  nowMs += 10_000
-  sequences.tick(nowMs)
+  pass(4_000)
+  await bus.flush()
+  expect(pool.hasTask()).toBe(false)
+  pass(4_000)
   expect((await pool.nextTask()).attempt).toBe(1)
+})
+
+test('a pause of the gateway itself makes nobody silent', async () => {
+  const { next } = start()
+  const first = await pool.nextTask()
+  pool.node('n1').send({ task: first, tokens: answerTokens.slice(0, 1), from: 0 })
+  await next()
+  nowMs += 60_000
+  sequences.tick(nowMs)
+  pool.node('n1').heartbeat()
+  await bus.flush()
+  pass(2_000)
+  await bus.flush()
+  expect(pool.hasTask()).toBe(false)
 })
 
 test('a waiting sequence is offered again, so that a router that has restarted knows it', async () => {
   const { next } = start()
   await pool.nextTask()
   expect(await next()).toEqual({ type: 'accepted' })
-  nowMs += 16_000
-  sequences.tick(nowMs)
+  pass(16_000)
   expect((await pool.nextTask()).attempt).toBe(0)
+})
+
+describe('a new leader', () => {
+  test('is offered what no node has, and told of the rest when it asks', async () => {
+    const [a, b] = [start('a-0'), start('b-0')]
+    const tasks = [await pool.nextTask(), await pool.nextTask()]
+    const [first] = tasks
+    if (first === undefined) throw new Error('no task')
+    await Promise.all([a.next(), b.next()])
+    pool.node('n1').send({ task: first, tokens: answerTokens.slice(0, 1), from: 0 })
+    await a.next()
+    const statuses = createMailbox<GatewayStatus>()
+    bus.subscribe(channels.gatewayStatus('default'), statuses.put)
+    pool.lead(7)
+    expect(await pool.nextTask()).toMatchObject({ requestId: 'b-0', attempt: 0, wasQueued: true })
+    expect((await statuses.take()).requests).toBe(2)
+    const options = { timeoutMs: 1_000 }
+    expect(await bus.request(channels.waiting('gw'), { epoch: 7, page: 0 }, options)).toEqual({
+      requests: [
+        { requestId: 'a-0', attempt: 0, nodeId: 'n1' },
+        { requestId: 'b-0', attempt: 0, nodeId: null },
+      ],
+      isLast: true,
+    })
+    pool.lead(7)
+    await bus.flush()
+    expect(pool.hasTask()).toBe(false)
+  })
+
+  test('makes what an earlier one still says void', async () => {
+    const { next } = start()
+    const task = await pool.nextTask()
+    await next()
+    pool.lead(7)
+    const again = await pool.nextTask()
+    pool.speakAs(6)
+    pool.reject(task, { code: 'internal', message: 'said by nobody' })
+    pool.interrupt(task)
+    await bus.flush()
+    pool.speakAs(7)
+    pool.interrupt(again)
+    expect((await pool.nextTask()).attempt).toBe(1)
+  })
 })
 
 test('a router that is away for a moment is asked again', async () => {
@@ -190,13 +262,41 @@ test('a router that is away for a moment is asked again', async () => {
   expect(await next()).toEqual({ type: 'accepted' })
 })
 
-test('a router that stays away makes the call unavailable', async () => {
+test('a router that stays away makes the call unavailable, after a while', async () => {
   vi.useFakeTimers()
   pool.answer(null)
   const { whole } = start()
   const failed = expect(whole()).rejects.toMatchObject({ code: 'unavailable', retryAfterMs: 1_000 })
-  await vi.advanceTimersByTimeAsync(20_000)
+  for (let i = 0; i < 50; i++) {
+    nowMs += 100
+    await vi.advanceTimersByTimeAsync(100)
+  }
   await failed
+  expect(await pool.nextCancel()).toBe('r-0')
+})
+
+test('only so many calls wait for a router, and what it has had is none of them', async () => {
+  vi.useFakeTimers()
+  const taken = start('taken')
+  expect(await taken.next()).toEqual({ type: 'accepted' })
+  pool.answer(null)
+  const held = [start('a'), start('b')]
+  await vi.advanceTimersByTimeAsync(10)
+  await expect(start('c').whole()).rejects.toMatchObject({
+    code: 'overloaded',
+    retryAfterMs: 1_000,
+  })
+  pool.answer(() => ({ type: 'queued' }))
+  pool.lead(2)
+  await vi.advanceTimersByTimeAsync(10)
+  for (const { next } of held) expect(await next()).toEqual({ type: 'accepted' })
+  pool.answer(null)
+  const { next } = start('d')
+  await vi.advanceTimersByTimeAsync(10)
+  pool.answer(() => ({ type: 'queued' }))
+  pool.lead(3)
+  await vi.advanceTimersByTimeAsync(10)
+  expect(await next()).toEqual({ type: 'accepted' })
 })
 
 test('a refusal and a rejection reach the client in the words of the router', async () => {

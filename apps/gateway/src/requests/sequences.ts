@@ -1,8 +1,10 @@
 import type { Bus } from '@punica/bus'
-import { channels, type Task, toAppError, toWireError } from '@punica/schema'
+import { channels, type WaitingReply } from '@punica/schema'
 import type { Logger, Span } from '@punica/service'
 import type { AnswerText } from './answer-text.ts'
-import { openInbox } from './inbox.ts'
+import type { HoldingLimits } from './holding.ts'
+import { type Inbox, openInbox } from './inbox.ts'
+import { nodeIdOf } from './node-streams.ts'
 import {
   createSequence,
   type Sequence,
@@ -10,7 +12,10 @@ import {
   type SequenceEvent,
   type SequenceTask,
 } from './sequence.ts'
+import { createSilence } from './silence.ts'
+import { createSubmissions } from './submissions.ts'
 import { createUnwanted } from './unwanted.ts'
+import { createWaitingPages } from './waiting-pages.ts'
 
 /** What whoever asked for a sequence is told of it. */
 export type SequenceNews = Exclude<SequenceCommand, { type: 'submit' | 'cancel' }>
@@ -34,18 +39,13 @@ export type Sequences = {
   close(): void
 }
 
-export type SequencesDeps = {
-  bus: Pick<Bus, 'publish' | 'request' | 'subscribe'>
+export type SequencesDeps = HoldingLimits & {
+  bus: Pick<Bus, 'publish' | 'request' | 'serve' | 'subscribe'>
   log: Logger
   pool: string
   gatewayId: string
   clock: () => number
 }
-
-/** A router answers at once or not at all. */
-const submitTimeoutMs = 2_000
-/** Nodes send a heartbeat every second, and a router loses a silent one in a few. */
-const maxSilenceMs = 15_000
 
 type Running = {
   sequence: Sequence
@@ -54,7 +54,6 @@ type Running = {
   listener: (news: SequenceNews) => void
   /** When anything was heard of it last. */
   touchedMs: number
-  timer: NodeJS.Timeout | undefined
 }
 
 /** Connects the sequences' state machines to the bus: messages become events, commands messages. */
@@ -62,13 +61,19 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
   const { bus, log, pool, gatewayId, clock } = deps
   const running = new Map<string, Running>()
   const unwanted = createUnwanted()
+  const submissions = createSubmissions(deps, handle)
+  const silence = createSilence(clock())
   const inbox = openInbox({
     ...deps,
     onEvent: handle,
+    onLeader,
     onLost: (node) => {
       for (const requestId of [...running.keys()]) handle(requestId, { type: 'node_lost', node })
     },
   })
+
+  const answerWaiting = createWaitingPages(() => listWaiting(running))
+  const stopAnswering = bus.serve(channels.waiting(gatewayId), answerWaiting)
 
   return {
     start: ({ task, promptTokens, text, span, listener }) => {
@@ -84,18 +89,27 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
     },
     numRunning: () => running.size,
     tick: (nowMs) => {
-      const status = { gatewayId, requests: running.size, leaving: false }
-      bus.publish(channels.gatewayStatus(pool), status)
-      for (const [requestId, { sequence, touchedMs }] of running) {
-        const node = sequence.node()
-        const heardMs = Math.max(touchedMs, node === null ? 0 : inbox.heardMs(node))
-        if (nowMs - heardMs > maxSilenceMs) handle(requestId, { type: 'stalled' })
-      }
+      publishStatus()
+      const stalled = silence(nowMs, listHeard(running, inbox))
+      for (const requestId of stalled) handle(requestId, { type: 'stalled' })
     },
     close: () => {
       inbox.close()
+      stopAnswering()
       for (const requestId of running.keys()) forget(requestId)
     },
+  }
+
+  function publishStatus(): void {
+    const status = { gatewayId, requests: running.size, leaving: false }
+    bus.publish(channels.gatewayStatus(pool), status)
+  }
+
+  /** It asks what waits here once it has heard of this gateway; what no node has, it is offered. */
+  function onLeader(epoch: number): void {
+    log.info({ epoch }, 'leader changed')
+    publishStatus()
+    for (const requestId of [...running.keys()]) handle(requestId, { type: 'leader_changed' })
   }
 
   function handle(requestId: string, event: SequenceEvent): void {
@@ -116,9 +130,10 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
     for (const command of commands) {
       const entry = running.get(requestId)
       if (entry === undefined) return
-      if (command.type === 'submit') submitLater(entry, command.task, command.delayMs)
+      if (command.type === 'submit') submissions.offer(command.task, { ...command, ...entry.span })
       else if (command.type === 'cancel') publishCancel(requestId)
       else {
+        if (command.type === 'accepted') submissions.accepted(requestId)
         if (command.type === 'finished' || command.type === 'failed') forget(requestId)
         tell(requestId, entry, command)
       }
@@ -135,25 +150,14 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
     }
   }
 
-  function submitLater(entry: Running, task: Task, delayMs: number): void {
-    const submitNow = (): void => {
-      void submit(deps, task, entry.span).then((event) => handle(task.requestId, event))
-    }
-    clearTimeout(entry.timer)
-    // Never from within: whoever starts a sequence has not got it in hand yet.
-    if (delayMs === 0) queueMicrotask(submitNow)
-    else entry.timer = setTimeout(submitNow, delayMs)
-  }
-
   function publishCancel(requestId: string): void {
     bus.publish(channels.cancel(pool), { requestId, gatewayId })
   }
 
   /** Returns whether it was running. */
   function forget(requestId: string): boolean {
-    const entry = running.get(requestId)
-    if (entry === undefined) return false
-    clearTimeout(entry.timer)
+    if (!running.has(requestId)) return false
+    submissions.forget(requestId)
     unwanted.note(requestId, clock())
     return running.delete(requestId)
   }
@@ -162,7 +166,7 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
 const toRunning = (
   begun: Pick<Running, 'sequence' | 'span' | 'listener'>,
   nowMs: number,
-): Running => ({ ...begun, attempt: 0, touchedMs: nowMs, timer: undefined })
+): Running => ({ ...begun, attempt: 0, touchedMs: nowMs })
 
 /** A new attempt is a move; the event that caused it says why. */
 const noteMove = (
@@ -183,31 +187,18 @@ const noteMove = (
   }
 }
 
-/** Hands a task to the router; whatever comes of it is an event. */
-const submit = async (
-  { bus, log, pool }: SequencesDeps,
-  task: Task,
-  { traceparent }: Span,
-): Promise<SequenceEvent> => {
-  const { requestId, attempt } = task
-  try {
-    const reply = await bus.request(channels.submit(pool), task, {
-      timeoutMs: submitTimeoutMs,
-      traceparent,
-    })
-    switch (reply.type) {
-      case 'queued':
-        return { type: 'queued', attempt }
-      case 'refused':
-        return { type: 'refused', attempt, error: reply.error }
-      case 'not_leading':
-        return { type: 'unanswered', attempt }
-    }
-  } catch (err) {
-    log.debug({ err, requestId, attempt }, 'submission failed')
-    const error = toAppError(err)
-    return error.code === 'unavailable'
-      ? { type: 'unanswered', attempt }
-      : { type: 'refused', attempt, error: toWireError(error) }
-  }
-}
+type Entries = ReadonlyMap<string, Running>
+
+const listHeard = (running: Entries, { heardMs }: Pick<Inbox, 'heardMs'>) =>
+  [...running].map(([requestId, { sequence, touchedMs }]) => {
+    const node = sequence.node()
+    const nodeHeardMs = node === null ? 0 : heardMs(node)
+    return { requestId, node, heardMs: Math.max(touchedMs, nodeHeardMs) }
+  })
+
+const listWaiting = (running: Entries): WaitingReply['requests'] =>
+  [...running].map(([requestId, { sequence }]) => {
+    const node = sequence.node()
+    const nodeId = node === null ? null : nodeIdOf(node)
+    return { requestId, attempt: sequence.attempt(), nodeId }
+  })

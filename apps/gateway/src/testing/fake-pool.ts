@@ -12,12 +12,18 @@ import {
 export type FakePool = {
   /** The next task that is submitted, in order; waits for it. */
   nextTask(): Promise<Task>
+  /** Whether one has been submitted that was not taken yet. */
+  hasTask(): boolean
   /** The next request that is cancelled; waits for it. */
   nextCancel(): Promise<string>
   /** Answers submissions from now on; null: as a router that is away. */
   answer(reply: ((task: Task) => SubmitReply) | null): void
   interrupt(task: Task): void
   reject(task: Task, error: WireError): void
+  /** A router leads from now on, and all that the pool says later is said by it. */
+  lead(epoch: number): void
+  /** What follows is said by a router of this epoch, who does not announce itself. */
+  speakAs(epoch: number): void
   /** The one with this id. */
   node(nodeId: string): FakeNode
 }
@@ -45,6 +51,7 @@ export const createFakePool = (bus: Bus, gatewayId: string, pool = 'default'): F
   const tasks = createMailbox<Task>()
   const cancels = createMailbox<string>()
   const nodes = new Map<string, FakeNode>()
+  let epoch = 1
   let reply: (task: Task) => SubmitReply = () => ({ type: 'queued' })
 
   const serve = () =>
@@ -58,6 +65,7 @@ export const createFakePool = (bus: Bus, gatewayId: string, pool = 'default'): F
 
   return {
     nextTask: tasks.take,
+    hasTask: () => tasks.size() > 0,
     nextCancel: cancels.take,
     answer: (next) => {
       stop()
@@ -66,9 +74,16 @@ export const createFakePool = (bus: Bus, gatewayId: string, pool = 'default'): F
       stop = serve()
     },
     interrupt: ({ requestId, attempt }) =>
-      bus.publish(events, { type: 'interrupted', requestId, attempt }),
+      bus.publish(events, { type: 'interrupted', epoch, requestId, attempt }),
     reject: ({ requestId, attempt }, error) =>
-      bus.publish(events, { type: 'rejected', requestId, attempt, error }),
+      bus.publish(events, { type: 'rejected', epoch, requestId, attempt, error }),
+    lead: (next) => {
+      epoch = next
+      bus.publish(channels.leader(pool), { epoch })
+    },
+    speakAs: (other) => {
+      epoch = other
+    },
     node: (nodeId) => {
       const node = nodes.get(nodeId) ?? createFakeNode(bus, gatewayId, nodeId)
       nodes.set(nodeId, node)
@@ -149,10 +164,15 @@ const toEnds = (part: Part): EndEntry[] =>
     : []
 
 /** Values in order, for whoever waits for the next. */
-export const createMailbox = <T>(): { put(value: T): void; take(): Promise<T> } => {
+export const createMailbox = <T>(): {
+  put(value: T): void
+  take(): Promise<T>
+  size(): number
+} => {
   const values: T[] = []
   const takers: ((value: T) => void)[] = []
   return {
+    size: () => values.length,
     put: (value) => {
       const taker = takers.shift()
       if (taker === undefined) values.push(value)
