@@ -1,74 +1,26 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { adapterDigest } from '@punica/adapter'
-import { adapterRecords } from '@punica/schema'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Harness, models, startHarness } from '../testing/harness.ts'
+import { type Harness, startHarness } from '../testing/harness.ts'
+import { config, createUploads, type Upload, weights } from '../testing/uploads.ts'
 
 let harness: Harness
+let uploads: ReturnType<typeof createUploads>
 let key = ''
 let other = ''
 beforeAll(async () => {
   harness = await startHarness()
   key = (await harness.createTenant('acme')).admin
   other = (await harness.createTenant('other')).admin
+  uploads = createUploads(harness, { tenant: 'acme', key })
 })
 afterAll(() => harness.stop())
 
-const folder = `${models}/adapters`
-const config = await readFile(`${folder}/sentiment/adapter_config.json`)
-const weights = await readFile(`${folder}/sentiment/adapter_model.safetensors`)
-
-type Upload = { id: string; files: { name: string; url: string; maxBytes: number }[] }
-
-const openUpload = async (name: string): Promise<Upload> => {
-  const input = { tenant: 'acme', name, baseModel: 'demo' }
-  const fields = 'upload { id expiresAt files { name url maxBytes } }'
-  return (await harness.mutate('createAdapterUpload', input, fields, key)).upload
-}
-
-const put = (
-  upload: Upload,
-  file: string,
-  body: Uint8Array | ReadableStream,
-  authorization = `Bearer ${key}`,
-): Promise<Response> =>
-  fetch(`${harness.url}/uploads/${upload.id}/${file}`, {
-    method: 'PUT',
-    headers: { authorization },
-    body,
-    duplex: 'half',
-  } as RequestInit)
-
-const publish = (upload: Upload, by = key) =>
-  harness.mutate(
-    'publishAdapter',
-    { uploadId: upload.id },
-    'adapter { id name } version { id version digest rank targetModules sizeBytes weight }',
-    by,
-  )
-
-const publishFiles = async (name: string, a: Uint8Array, b: Uint8Array) => {
-  const upload = await openUpload(name)
-  expect((await put(upload, 'adapter_config.json', a)).status).toBe(200)
-  expect((await put(upload, 'adapter_model.safetensors', b)).status).toBe(200)
-  return publish(upload)
-}
-
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
-const recordOf = async (name: string) =>
-  (await (await harness.bus.records(adapterRecords)).get(`acme.${name}`))?.value
-
-/** What an alias stands for in the catalog, as [version, weight]. */
-const sharesOf = async (name: string, alias = 'default') =>
-  (await recordOf(name))?.aliases
-    .find((one) => one.name === alias)
-    ?.targets.map(({ version, weight }) => [version, weight])
-
 test('an upload becomes a version, a record, and bytes in the object store', async () => {
-  const upload = await openUpload('sentiment')
+  const upload = await uploads.open('sentiment')
   expect(upload.files.map(({ name }) => name)).toEqual([
     'adapter_config.json',
     'adapter_model.safetensors',
@@ -79,7 +31,7 @@ test('an upload becomes a version, a record, and bytes in the object store', asy
     const response = await fetch(url, { method: 'PUT', headers, body })
     expect(await response.json()).toEqual({ name, digest: sha256(body), sizeBytes: body.length })
   }
-  const { version } = await publish(upload)
+  const { version } = await uploads.publish(upload)
   const files = [
     { name: 'adapter_config.json', digest: sha256(config), sizeBytes: config.length },
     { name: 'adapter_model.safetensors', digest: sha256(weights), sizeBytes: weights.length },
@@ -91,7 +43,7 @@ test('an upload becomes a version, a record, and bytes in the object store', asy
     weight: 1,
   })
   expect(version.digest).toBe(adapterDigest(files))
-  expect(await recordOf('sentiment')).toMatchObject({
+  expect(await uploads.recordOf('sentiment')).toMatchObject({
     tenant: 'acme',
     name: 'sentiment',
     baseModel: 'demo',
@@ -102,24 +54,22 @@ test('an upload becomes a version, a record, and bytes in the object store', asy
   expect(await harness.store.head(sha256(weights))).toMatchObject({ sizeBytes: weights.length })
 
   // The answer may be lost on its way: asking again is harmless.
-  expect((await publish(upload)).version).toEqual(version)
-  expect((await put(upload, 'adapter_config.json', config)).status).toBe(409)
+  expect((await uploads.publish(upload)).version).toEqual(version)
+  expect((await uploads.put(upload, 'adapter_config.json', config)).status).toBe(409)
 })
 
 test('a new version takes over the bare name; the same bytes are the same version', async () => {
-  const first = await publishFiles('bot', config, weights)
-  expect((await publishFiles('bot', config, weights)).version).toEqual(first.version)
-  const reworded = Buffer.from(`${config} `)
-  const second = await publishFiles('bot', reworded, weights)
+  const first = await uploads.publishFiles('bot')
+  expect((await uploads.publishFiles('bot')).version).toEqual(first.version)
+  const second = await uploads.publishNth('bot', 1)
   expect(second.version).toMatchObject({ version: 2, weight: 1 })
-  expect(await sharesOf('bot')).toEqual([[2, 1]])
+  expect(await uploads.sharesOf('bot')).toEqual([[2, 1]])
 })
 
 test('versions published at once are numbered one after the other', async () => {
-  const bodies = [1, 2, 3].map((n) => Buffer.from(`${config}${' '.repeat(n)}`))
-  const made = await Promise.all(bodies.map((body) => publishFiles('race', body, weights)))
+  const made = await Promise.all([1, 2, 3].map((n) => uploads.publishNth('race', n)))
   expect(made.map(({ version }) => version.version).sort()).toEqual([1, 2, 3])
-  expect(await sharesOf('race')).toEqual([[3, 1]])
+  expect(await uploads.sharesOf('race')).toEqual([[3, 1]])
 })
 
 test.each([
@@ -146,10 +96,10 @@ test.each([
     'for this base model',
   ],
 ])('%s is refused and leaves nothing servable', async (_, a, b, code, message) => {
-  const result = await publishFiles('broken', a, b)
+  const result = await uploads.publishFiles('broken', { config: a, weights: b })
   expect(result).toMatchObject({ __typename: 'ProblemError', code })
   expect(result.message).toContain(message)
-  expect(await recordOf('broken')).toBeUndefined()
+  expect(await uploads.recordOf('broken')).toBeUndefined()
 })
 
 /** q_proj of layer 0 claims another hidden size. The data takes as many bytes as before. */
@@ -163,17 +113,17 @@ function withOtherShape(file: Buffer): Buffer {
 }
 
 test('an upload without its files cannot be published', async () => {
-  const upload = await openUpload('empty')
-  expect(await publish(upload)).toMatchObject({
+  const upload = await uploads.open('empty')
+  expect(await uploads.publish(upload)).toMatchObject({
     code: 'invalid_request',
     field: 'adapter_config.json',
   })
 })
 
 test('a file that is too large is refused, with and without a length', async () => {
-  const upload = await openUpload('large')
+  const upload = await uploads.open('large')
   const body = new Uint8Array(64 * 1024 + 1)
-  const refused = await put(upload, 'adapter_config.json', body)
+  const refused = await uploads.put(upload, 'adapter_config.json', body)
   expect(refused.status).toBe(413)
   expect(await refused.json()).toMatchObject({
     error: { code: 'payload_too_large', param: 'adapter_config.json' },
@@ -184,13 +134,13 @@ test('a file that is too large is refused, with and without a length', async () 
       controller.close()
     },
   })
-  expect((await put(upload, 'adapter_config.json', stream)).status).toBe(413)
+  expect((await uploads.put(upload, 'adapter_config.json', stream)).status).toBe(413)
   expect(await harness.db.uploadedFile.count({ where: { uploadId: upload.id } })).toBe(0)
 })
 
 test('an upload that breaks off leaves nothing usable', async () => {
-  const upload = await openUpload('torn')
-  await put(upload, 'adapter_config.json', config)
+  const upload = await uploads.open('torn')
+  await uploads.put(upload, 'adapter_config.json', config)
   await new Promise<void>((resolve) => {
     const url = `${harness.url}/uploads/${upload.id}/adapter_model.safetensors`
     const headers = { authorization: `Bearer ${key}`, 'content-length': weights.length }
@@ -198,43 +148,49 @@ test('an upload that breaks off leaves nothing usable', async () => {
     sending.on('error', () => resolve())
     sending.write(weights.subarray(0, 100_000), () => sending.destroy())
   })
-  expect(await publish(upload)).toMatchObject({ field: 'adapter_model.safetensors' })
-  expect((await put(upload, 'adapter_model.safetensors', weights)).status).toBe(200)
-  expect((await publish(upload)).version.version).toBe(1)
+  expect(await uploads.publish(upload)).toMatchObject({ field: 'adapter_model.safetensors' })
+  expect((await uploads.put(upload, 'adapter_model.safetensors', weights)).status).toBe(200)
+  expect((await uploads.publish(upload)).version.version).toBe(1)
 })
 
 test.each([
   [
     'a file name that is not one',
-    async (upload: Upload) => put(upload, 'pytorch_model.bin', config),
+    async (upload: Upload) => uploads.put(upload, 'pytorch_model.bin', config),
     404,
   ],
-  ['a path', async (upload: Upload) => put(upload, '..%2f..%2fetc%2fpasswd', config), 404],
+  ['a path', async (upload: Upload) => uploads.put(upload, '..%2f..%2fetc%2fpasswd', config), 404],
   [
     'an upload that is not there',
-    async (upload: Upload) => put({ ...upload, id: '0' }, 'adapter_config.json', config),
+    async (upload: Upload) => uploads.put({ ...upload, id: '0' }, 'adapter_config.json', config),
     404,
   ],
   [
     'a key of another tenant',
-    async (upload: Upload) => put(upload, 'adapter_config.json', config, `Bearer ${other}`),
+    async (upload: Upload) =>
+      uploads.put(upload, 'adapter_config.json', config, { authorization: `Bearer ${other}` }),
     404,
   ],
-  ['no key', async (upload: Upload) => put(upload, 'adapter_config.json', config, ''), 401],
+  [
+    'no key',
+    async (upload: Upload) =>
+      uploads.put(upload, 'adapter_config.json', config, { authorization: '' }),
+    401,
+  ],
 ])('%s is refused', async (_, send, status) => {
-  const response = await send(await openUpload('refused'))
+  const response = await send(await uploads.open('refused'))
   expect(response.status).toBe(status)
   expect(await response.json()).toMatchObject({ error: { code: expect.any(String) } })
 })
 
 test('an expired upload takes and publishes nothing', async () => {
-  const upload = await openUpload('late')
-  await put(upload, 'adapter_config.json', config)
-  await put(upload, 'adapter_model.safetensors', weights)
+  const upload = await uploads.open('late')
+  await uploads.put(upload, 'adapter_config.json', config)
+  await uploads.put(upload, 'adapter_model.safetensors', weights)
   const expiresAt = new Date(Date.now() - 1)
   await harness.db.adapterUpload.update({ where: { id: upload.id }, data: { expiresAt } })
-  expect((await put(upload, 'adapter_config.json', config)).status).toBe(409)
-  expect(await publish(upload)).toMatchObject({ code: 'conflict' })
+  expect((await uploads.put(upload, 'adapter_config.json', config)).status).toBe(409)
+  expect(await uploads.publish(upload)).toMatchObject({ code: 'conflict' })
 })
 
 test.each([
@@ -248,7 +204,7 @@ test.each([
 })
 
 test('a grant shows in the record, lets the other tenant look, and can be taken back', async () => {
-  await publishFiles('shared', config, weights)
+  await uploads.publishFiles('shared')
   const input = { tenant: 'acme', name: 'shared', to: 'other' }
   const seen = async () => {
     const query =
@@ -265,7 +221,7 @@ test('a grant shows in the record, lets the other tenant look, and can be taken 
     )
     expect(adapter.grants).toEqual([{ slug: 'other' }])
   }
-  expect((await recordOf('shared'))?.grants).toEqual(['other'])
+  expect((await uploads.recordOf('shared'))?.grants).toEqual(['other'])
   expect(await seen()).toEqual({
     name: 'shared',
     versions: [{ version: 1 }],
@@ -274,7 +230,7 @@ test('a grant shows in the record, lets the other tenant look, and can be taken 
   const nosy = '{ adapter(tenant: "acme", name: "shared") { tenant { apiKeys { totalCount } } } }'
   expect((await harness.graphql(nosy, {}, other)).errors?.[0]?.extensions.code).toBe('forbidden')
   await harness.mutate('revokeAdapterGrant', input, 'adapter { id }', key)
-  expect((await recordOf('shared'))?.grants).toEqual([])
+  expect((await uploads.recordOf('shared'))?.grants).toEqual([])
   expect(await seen()).toBeNull()
 })
 
@@ -295,14 +251,14 @@ test('a tenant has a bounded number of open uploads', async () => {
 })
 
 test('an adapter has a bounded number of versions', async () => {
-  const { version } = await publishFiles('many', config, weights)
+  const { version } = await uploads.publishFiles('many')
   const { adapterId } = await harness.db.adapterVersion.findUniqueOrThrow({
     where: { id: version.id },
   })
   const other = { adapterId, digest: 'a'.repeat(64), rank: 8, numTensors: 1, sizeBytes: 1 }
   const versions = Array.from({ length: 63 }, (_, i) => ({ ...other, version: i + 2 }))
   await harness.db.adapterVersion.createMany({ data: versions })
-  const publish = () => publishFiles('many', Buffer.from(`${config} `), weights)
+  const publish = () => uploads.publishNth('many', 1)
   expect(await publish()).toMatchObject({
     code: 'conflict',
     message: expect.stringContaining('64 versions'),
