@@ -34,12 +34,14 @@ const ipv6 = [
   ['ff00::', 8],
 ] as const
 
-const blocked = new BlockList()
-for (const [net, prefix] of ipv4) blocked.addSubnet(net, prefix, 'ipv4')
-for (const [net, prefix] of ipv6) blocked.addSubnet(net, prefix, 'ipv6')
+// One list each: to a list of both, every IPv4 address lies in ::ffff:0:0/96, too.
+const blocked4 = new BlockList()
+const blocked6 = new BlockList()
+for (const [net, prefix] of ipv4) blocked4.addSubnet(net, prefix, 'ipv4')
+for (const [net, prefix] of ipv6) blocked6.addSubnet(net, prefix, 'ipv6')
 
 export const isPrivateAddress = (address: string): boolean =>
-  blocked.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  isIP(address) === 6 ? blocked6.check(address, 'ipv6') : blocked4.check(address, 'ipv4')
 
 /**
  * Looks a name up as Node does and refuses it where any of its addresses is private. The connection
