@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { AbortCall, ApiEvent, GenerateCall, ModelsCall, ModelsReply } from '../api.ts'
 import { limits } from '../limits.ts'
+import { tenantInboxPrefix } from '../permissions.ts'
 import { type JsonObject, schemasOf } from './schemas.ts'
 
 const messages = { GenerateCall, AbortCall, ApiEvent, ModelsCall, ModelsReply }
@@ -59,7 +60,7 @@ export const asyncApiDocument = (): JsonObject => ({
   info: {
     title: 'Punica over NATS',
     version: '1',
-    description: `The calls of the HTTP API over NATS. A credential may publish to its own tenant's subjects and read its own inboxes, \`_INBOX.tenant.<tenant>.>\`; answers go to the reply subject of the call, which must be such an inbox. A message has at most ${limits.messageBytes} bytes.`,
+    description: `The calls of the HTTP API over NATS. A credential may publish to its own tenant's subjects and read its own inboxes, \`${tenantInboxPrefix('<tenant>')}.>\`; answers go to the reply subject of the call, which must be such an inbox. A message has at most ${limits.messageBytes} bytes.`,
     license: { name: 'Apache-2.0' },
   },
   defaultContentType: 'application/json',
