@@ -1,7 +1,7 @@
 import type { AccountClaims, Bus } from '@punica/bus'
 import type { ObjectStore } from '@punica/object-store'
 import { UsageEvent, usageStream } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Refusals } from '@punica/service'
 import { createProbe, type ProbeAdapter } from './adapters/probe-adapter.ts'
 import { createProjector } from './catalog/projector.ts'
 import { type BaseModelSetting, seedBaseModel } from './catalog/seed-base-model.ts'
@@ -27,6 +27,7 @@ export type ControlPlaneOptions = {
   /** How the playground reaches the gateways. */
   connectTenant: ConnectTenant
   log: Logger
+  refusals: Pick<Refusals, 'refuse'>
   host: string
   /** 0 picks a free one. */
   port: number
@@ -68,13 +69,23 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
 }
 
 const start = async (
-  { db, bus, store, log, host, port, accountClaims = null, ...options }: ControlPlaneOptions,
+  {
+    db,
+    bus,
+    store,
+    log,
+    refusals,
+    host,
+    port,
+    accountClaims = null,
+    ...options
+  }: ControlPlaneOptions,
   closers: Closers,
 ): Promise<{ port: number; url: string }> => {
   const projector = await createProjector({ db, bus, accountClaims, log })
   closers.add(projector.stop)
   await projector.rebuild()
-  const nodeWatch = await watchNodes({ db, bus, log })
+  const nodeWatch = await watchNodes({ db, bus, log, refusals })
   const { inventory } = nodeWatch
   closers.add(nodeWatch.stop)
   const decisionWatch = watchDecisions(bus)
@@ -88,7 +99,7 @@ const start = async (
       stream: usageStream,
       schema: UsageEvent,
       position: () => usagePosition(db),
-      handle: (messages, position) => countUsage({ db, log }, messages, position),
+      handle: (messages, position) => countUsage({ db, log, refusals }, messages, position),
     }),
   )
   closers.add(keepHouse({ db, store, inventory, log }).stop)

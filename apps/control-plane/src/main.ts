@@ -1,23 +1,27 @@
-import { connectBus, connectNats } from '@punica/bus'
+import { connectBus, connectNats, isReachable } from '@punica/bus'
 import { natsObjectStore } from '@punica/object-store'
 import { run } from '@punica/service'
 import { openAccountClaims } from './catalog/account-claims.ts'
 import { createClosers } from './closers.ts'
 import { Config } from './config.ts'
 import { startControlPlane } from './control-plane.ts'
-import { openDatabase } from './db/database.ts'
+import { isAnswering, openDatabase } from './db/database.ts'
 import { migrate } from './db/migrate.ts'
 import { tenantClients } from './playground/tenant-client.ts'
 import { untilAborted } from './until-aborted.ts'
 
-await run('control-plane', Config, async ({ config, log, signal, ready }) => {
+await run('control-plane', Config, async (context) => {
+  const { config, log, refusals, check, signal, ready } = context
   const closers = createClosers()
   try {
     log.info({ migrations: await migrate(config.databaseUrl) }, 'database migrated')
     const db = openDatabase({ url: config.databaseUrl })
     closers.add(() => db.$disconnect())
     const nats = { url: config.natsUrl, credentialsFile: config.natsCreds, log }
-    const bus = await connectBus({ ...nats, name: 'control-plane' })
+    check('Postgres', () => isAnswering(db))
+    const { onProblem } = refusals
+    const bus = await connectBus({ ...nats, name: 'control-plane', onProblem })
+    check('NATS', () => isReachable(bus))
     closers.add(() => bus.close())
     // Uploads have a connection of their own, so that no message waits behind their bytes.
     const uploads = await connectNats({ ...nats, name: 'control-plane-uploads' })
@@ -36,6 +40,7 @@ await run('control-plane', Config, async ({ config, log, signal, ready }) => {
       connectTenant,
       accountClaims,
       log,
+      refusals,
     })
     closers.add(() => controlPlane.close())
     ready({ port: controlPlane.port, url: controlPlane.url })

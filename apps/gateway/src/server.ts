@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Bus } from '@punica/bus'
+import { type Bus, isReachable } from '@punica/bus'
 import { channels } from '@punica/schema'
 import type { Context } from '@punica/service'
 import type { Tokenizer } from '@punica/tokenizer'
@@ -18,7 +18,6 @@ import { createUsageRecorder } from './usage/recorder.ts'
 export type ServerDeps = Context<Config> & { bus: Bus; tokenizer: Tokenizer }
 
 const statusIntervalMs = 1_000
-const probeTimeoutMs = 1_000
 /** For the last bytes of the answers to leave. */
 const flushTimeoutMs = 1_000
 const usageFlushMs = 3_000
@@ -28,11 +27,11 @@ const usageFlushMs = 3_000
  * to end (what is left fails as `unavailable`), and the pool is told that this gateway leaves.
  */
 export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
-  const { bus, tokenizer, config, log, metrics, signal, ready } = deps
+  const { bus, tokenizer, config, log, metrics, refusals, signal, ready } = deps
   const { pool, gatewayId, requestTimeoutMs } = config
   const clock = Date.now
   const { catalog, stop: stopCatalog } = await watchCatalog(bus)
-  const sequences = createSequences({ ...config, bus, log, clock })
+  const sequences = createSequences({ ...config, bus, log, refusals, clock })
   const usage = createUsageRecorder({
     bus,
     log,
@@ -57,10 +56,10 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const watch = createWatches({ metrics, tracing: deps.tracing, log, clock })
   const { baseModel } = config
   const gateway = createGateway({ catalog, calls, tokenizer, baseModel, clock, watch })
-  const isReady = (): Promise<boolean> => isConnected(bus)
+  const isReady = (): Promise<boolean> => isReachable(bus)
   const app = createApp({ gateway, names: tokenizer, log, clock, requestTimeoutMs, isReady })
   const newRequestId = (): string => randomBytes(16).toString('hex')
-  const natsFace = openNatsFace({ bus, gateway, log, names: tokenizer, newRequestId })
+  const natsFace = openNatsFace({ bus, gateway, log, refusals, names: tokenizer, newRequestId })
 
   const tick = (): void => {
     sequences.tick(clock())
@@ -88,13 +87,3 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   stopCatalog()
   await usage.flush(usageFlushMs)
 }
-
-/** Whether the bus carries anything to its server at present. */
-const isConnected = (bus: Pick<Bus, 'flush'>): Promise<boolean> =>
-  Promise.race([
-    bus.flush().then(
-      () => true,
-      () => false,
-    ),
-    delay(probeTimeoutMs, false, { ref: false }),
-  ])

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { connectBus, connectNats } from '@punica/bus'
+import { connectBus, connectNats, isReachable } from '@punica/bus'
 import { createEngine } from '@punica/native-sgmv'
 import { natsObjectStore } from '@punica/object-store'
 import { run } from '@punica/service'
@@ -7,16 +7,16 @@ import { createAdapters } from './adapters/adapters.ts'
 import { openDiskCache } from './adapters/disk-cache.ts'
 import { Config } from './config.ts'
 import { serveNode } from './node.ts'
-import { createProblemCounter } from './problems.ts'
 
 await run('gpu-node', Config, async (context) => {
-  const { config, log, metrics, signal } = context
+  const { config, log, signal, refusals, check } = context
   const { natsUrl: url, natsCredentialsFile: credentialsFile, nodeId } = config
   /** What has been opened is closed in the opposite order, however far this gets. */
   const closers: (() => Promise<void>)[] = []
   try {
-    const onProblem = createProblemCounter(metrics, log)
+    const { onProblem } = refusals
     const bus = await connectBus({ url, credentialsFile, name: nodeId, log, onProblem })
+    check('NATS', () => isReachable(bus))
     closers.unshift(() => bus.close())
     // Adapters come over a connection of their own, so that no token waits behind a chunk of one.
     const bulk = await connectNats({ url, credentialsFile, name: `${nodeId} adapters`, log })

@@ -70,6 +70,7 @@ const start = async ({ numSlots = 64 } = {}) => {
       disk,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gpu-node'),
+      refusals: { refuse: () => {} },
       tracing: noTracing,
       config: {
         pool: 'default',

@@ -2,24 +2,22 @@ import { randomUUID } from 'node:crypto'
 import type { Bus, Delivery } from '@punica/bus'
 import type { Engine, StepReport } from '@punica/native-sgmv'
 import {
-  AppError,
   type AssignReply,
   type AssignRequest,
   channels,
   type LeaderAnnouncement,
   type NodeCommand,
-  type NodeState,
   type ProbeReply,
   type ProbeRequest,
   type ReplayReply,
   type ReplayRequest,
-  toWireError,
 } from '@punica/schema'
-import type { Logger, Metrics, Tracing } from '@punica/service'
+import type { Logger, Metrics, Refusals, Tracing } from '@punica/service'
 import type { Adapters } from './adapters/adapters.ts'
 import type { DiskCache } from './adapters/disk-cache.ts'
 import type { Config } from './config.ts'
 import { createHardware } from './hardware.ts'
+import { checkReady, createEpochCheck, type Health, refuse } from './health.ts'
 import { createNodeMetrics } from './node-metrics.ts'
 import { createProbes } from './probe/probes.ts'
 import { createStepPublisher, type End } from './publish-steps.ts'
@@ -36,6 +34,7 @@ export type NodeDeps = {
   disk: Pick<DiskCache, 'list'>
   log: Pick<Logger, 'info' | 'warn' | 'error'>
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
+  refusals: Pick<Refusals, 'refuse'>
   tracing: Tracing
   config: Pick<Config, 'pool' | 'nodeId' | 'baseModel' | 'maxBatchSize'>
   ready: (facts: Record<string, unknown>) => void
@@ -101,6 +100,7 @@ const createNode = (deps: NodeDeps) => {
     onFailed = resolve
   })
   let numFailedSteps = 0
+  const isCurrent = createEpochCheck(health, deps)
 
   function fail(reason: string): void {
     if (health.state === 'failed') return
@@ -120,23 +120,31 @@ const createNode = (deps: NodeDeps) => {
 
   return {
     report,
-    assign: ({ epoch, task }: AssignRequest, { traceparent }: Delivery): AssignReply => {
-      const reply = checkAssign(health, epoch) ?? requests.assign(task, traceparent)
+    assign: ({ epoch, task }: AssignRequest, delivery: Delivery): AssignReply => {
+      const reply = isCurrent(epoch, delivery)
+        ? (checkReady(health) ?? requests.assign(task, delivery.traceparent))
+        : refuse('The assignment is from a router that was replaced')
       metrics.observeReply(reply)
       reporter.soon()
       return reply
     },
     probe: async ({ adapter }: ProbeRequest): Promise<ProbeReply> =>
       checkReady(health) ?? probes.probe(adapter),
-    obey: ({ type, epoch, ...attempt }: NodeCommand): void => {
-      if (isCurrent(health, epoch)) requests.stop(attempt, type)
+    obey: ({ type, epoch, ...attempt }: NodeCommand, delivery: Delivery): void => {
+      if (isCurrent(epoch, delivery)) requests.stop(attempt, type)
     },
     /** A new leader learns at once what runs here, and an old one can add nothing to it any more. */
-    follow: ({ epoch }: LeaderAnnouncement): void => {
+    follow: ({ epoch }: LeaderAnnouncement, delivery: Delivery): void => {
       const isNews = epoch > health.newestEpoch
-      if (isCurrent(health, epoch) && isNews) report()
+      if (isCurrent(epoch, delivery) && isNews) report()
     },
-    replay: (request: ReplayRequest): ReplayReply => outbox.replay(request),
+    replay: (request: ReplayRequest, { subject }: Delivery): ReplayReply => {
+      // Of a process that this one has taken the place of.
+      if (request.incarnation !== parts.incarnation) {
+        deps.refusals.refuse(subject, 'stale_incarnation')
+      }
+      return outbox.replay(request)
+    },
     beat: (): void => {
       outbox.beat(new Set(table.list().map(({ task }) => task.gatewayId)), Date.now())
     },
@@ -173,8 +181,6 @@ const createNode = (deps: NodeDeps) => {
     failure: (): string | null => (health.state === 'failed' ? health.reason : null),
   }
 }
-
-type Health = { state: NodeState; reason: string | null; newestEpoch: number }
 
 const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
   const { bus, engine, adapters, disk, log, tracing, config } = deps
@@ -258,27 +264,6 @@ const publishEnd = ({ bus, config }: NodeDeps, { metrics }: Parts, end: End): vo
   bus.publish(channels.nodeEvents(pool), ended)
   metrics.observeEnd(end)
 }
-
-/** A router that has been replaced is not obeyed; a newer one is remembered. */
-const isCurrent = (health: Health, epoch: number): boolean => {
-  if (epoch < health.newestEpoch) return false
-  health.newestEpoch = epoch
-  return true
-}
-
-/** The reply to an assignment that cannot be taken whatever it is, else null. */
-const checkAssign = (health: Health, epoch: number): AssignReply | null => {
-  if (!isCurrent(health, epoch)) return refuse('The assignment is from a router that was replaced')
-  return checkReady(health)
-}
-
-const checkReady = ({ state }: Health) =>
-  state === 'ready' ? null : refuse(`The node is ${state}`)
-
-const refuse = (message: string) => ({
-  type: 'refused' as const,
-  error: toWireError(new AppError('unavailable', message)),
-})
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -61,6 +61,7 @@ const start = async () => {
       disk,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gpu-node'),
+      refusals: { refuse: () => {} },
       tracing: noTracing,
       config: {
         pool: 'default',

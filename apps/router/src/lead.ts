@@ -7,7 +7,7 @@ import {
   type SubmitReply,
   type Task,
 } from '@punica/schema'
-import type { Logger, Tracing } from '@punica/service'
+import type { Logger, Refusals, Tracing } from '@punica/service'
 import type { Config } from './config.ts'
 import type { Term } from './leadership/lease.ts'
 import { type Bare, createPerformer, toReply } from './perform.ts'
@@ -22,6 +22,7 @@ type Deps = {
   metrics: ReturnType<typeof createRouterMetrics>
   config: Pick<Config, 'pool' | 'heartbeatTimeoutMs' | 'settleMs'>
   scheduler: Scheduler
+  refusals: Pick<Refusals, 'refuse'>
   tracing: Tracing
   facts: StandingFacts
 }
@@ -120,7 +121,11 @@ const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => 
       if (leaving) lists.left(gatewayId)
       else if (mayAct()) lists.heard(gatewayId)
     },
-    hearNode: (message: NodeEvent): void => {
+    hearNode: (message: NodeEvent, { subject }: Pick<Delivery, 'subject'>): void => {
+      if (message.type === 'status' && message.status.pool !== pool) {
+        deps.refusals.refuse(subject, 'wrong_pool')
+        return
+      }
       // A node that has not heard of this leader may still take orders of the one before.
       const isStale = message.type === 'status' && (message.status.epoch ?? epoch) !== epoch
       if (isStale) announce()

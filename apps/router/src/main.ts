@@ -1,19 +1,20 @@
-import { connectBus } from '@punica/bus'
+import { connectBus, isReachable } from '@punica/bus'
 import { run } from '@punica/service'
 import { Config } from './config.ts'
-import { createProblemCounter } from './problems.ts'
 import { routeUntil } from './router.ts'
 
-await run('router', Config, async ({ config, log, metrics, tracing, signal, ready }) => {
+await run('router', Config, async (context) => {
+  const { config, log, signal, refusals, check } = context
   const bus = await connectBus({
     url: config.natsUrl,
     credentialsFile: config.natsCredentialsFile,
     name: `router ${config.pool}`,
     log,
-    onProblem: createProblemCounter(metrics, log),
+    onProblem: refusals.onProblem,
   })
+  check('NATS', () => isReachable(bus))
   try {
-    await routeUntil(signal, { bus, log, metrics, tracing, config, ready })
+    await routeUntil(signal, { ...context, bus })
   } finally {
     await bus.close()
   }

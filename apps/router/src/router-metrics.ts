@@ -1,10 +1,14 @@
 import type { Command, Scheduler, SchedulerEvent } from '@punica/scheduler'
-import type { Metrics } from '@punica/service'
+import { createTopLabels, type Metrics, otherLabel } from '@punica/service'
 
 type MetricsDeps = {
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
   scheduler: Pick<Scheduler, 'queueLength' | 'queueLengths' | 'scaleHint' | 'snapshot'>
 }
+
+/** Tenants that have series of their own. */
+const maxTenants = 50
+const windowMs = 60_000
 
 /** What an operator watches of a router, counted from the events and commands that pass. */
 export const createRouterMetrics = ({ metrics, scheduler }: MetricsDeps) => {
@@ -33,6 +37,20 @@ export const createRouterMetrics = ({ metrics, scheduler }: MetricsDeps) => {
     help: 'Time from arrival at the gateway to a node, summed over the placed requests, by tenant',
     labelNames: ['tenant'],
   })
+  const waits = metrics.histogram({
+    name: 'punica_router_queue_seconds',
+    help: 'Time from arrival at the gateway to a node',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+  })
+  const tenantOf = createTopLabels({
+    max: maxTenants,
+    windowMs,
+    clock: Date.now,
+    onDropped: (tenant) => {
+      placed.remove({ tenant })
+      waited.remove({ tenant })
+    },
+  })
   const latency = metrics.histogram({
     name: 'punica_router_decision_seconds',
     help: 'Time to handle one event',
@@ -45,9 +63,12 @@ export const createRouterMetrics = ({ metrics, scheduler }: MetricsDeps) => {
       refilled.inc(tokens.length)
       return
     }
-    placed.inc({ tenant })
     // The clock of the gateway may be a little ahead of ours.
-    waited.inc({ tenant }, Math.max(0, nowMs - arrivalMs) / 1_000)
+    const waitedSeconds = Math.max(0, nowMs - arrivalMs) / 1_000
+    waits.observe(waitedSeconds)
+    const label = tenantOf(tenant)
+    placed.inc({ tenant: label })
+    waited.inc({ tenant: label }, waitedSeconds)
   }
 
   return {
@@ -75,7 +96,10 @@ const createGauges = ({ metrics, scheduler }: MetricsDeps): void => {
   gauge('queue_length', 'Requests that wait for a node', () => {
     // The series by tenant comes after this one, and so is up to date in the same scrape.
     byTenant.reset()
-    for (const [tenant, length] of scheduler.queueLengths()) byTenant.set({ tenant }, length)
+    const longest = [...scheduler.queueLengths()].sort(([, a], [, b]) => b - a)
+    for (const [i, [tenant, length]] of longest.entries()) {
+      byTenant.inc({ tenant: i < maxTenants ? tenant : otherLabel }, length)
+    }
     return scheduler.queueLength()
   })
   const byTenant = metrics.gauge({

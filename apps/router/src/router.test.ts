@@ -78,6 +78,7 @@ const start = async ({ bus = memoryBus(), ...changed }: Partial<Config> & { bus?
       bus,
       log: pino({ level: 'silent' }),
       metrics,
+      refusals: { refuse: () => {} },
       tracing: noTracing,
       config: {
         ...Config.parse({ MAX_QUEUE: 10 }),

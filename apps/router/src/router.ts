@@ -1,6 +1,6 @@
 import type { Bus } from '@punica/bus'
 import { createScheduler, type Scheduler } from '@punica/scheduler'
-import type { Logger, Metrics, Tracing } from '@punica/service'
+import type { Logger, Metrics, Refusals, Tracing } from '@punica/service'
 import type { Config } from './config.ts'
 import { lead } from './lead.ts'
 import { campaign } from './leadership/lease.ts'
@@ -11,6 +11,7 @@ type Deps = {
   bus: Pick<Bus, 'publish' | 'subscribe' | 'request' | 'serve' | 'records' | 'flush'>
   log: Pick<Logger, 'debug' | 'info' | 'warn'>
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
+  refusals: Pick<Refusals, 'refuse'>
   tracing: Tracing
   config: Omit<Config, 'natsUrl' | 'natsCredentialsFile'>
   ready: (facts: Record<string, unknown>) => void

@@ -123,6 +123,20 @@ export const busContract = (name: string, makeBus: MakeBus): void => {
         expect(elsewhere.items).toEqual([])
       })
 
+      it('does not even parse what is larger than the listener takes', async () => {
+        const got = collect<string>()
+        problems.items.length = 0
+        bus.subscribe(notes('large'), ({ text }) => got.push(text), {
+          maxBytes: 100,
+          onOversized: ({ subject }) => got.push(`oversized ${subject}`),
+        })
+        await bus.flush()
+        bus.publish(anything('large'), 'x'.repeat(200))
+        bus.publish(notes('large'), { text: 'small' })
+        expect(await got.take(2)).toEqual(['oversized notes.large', 'small'])
+        expect(problems.items.map(({ kind }) => kind)).toEqual(['oversized'])
+      })
+
       it('carries the trace that a message is a part of', async () => {
         const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
         const got = collect<string | undefined>()

@@ -7,6 +7,9 @@ export type SubscribeOptions = {
   queue?: string
   /** On an inbox: told when nobody listens on the subject that the question was published to. */
   onNoResponders?: () => void
+  /** Larger messages are not even parsed: they are reported as `oversized`, and this is told. */
+  maxBytes?: number
+  onOversized?: (delivery: Delivery) => void
 }
 
 /** What a handler is told beside the message. */
@@ -79,8 +82,8 @@ export type StreamReader<T> = {
 /** A message that reached no handler, or made one throw. */
 export type Problem = {
   subject: string
-  /** `refused`: the server does not let this credential listen there. */
-  kind: 'invalid' | 'handler_failed' | 'refused'
+  /** `refused`: the server does not let this credential publish or listen there. */
+  kind: 'invalid' | 'oversized' | 'handler_failed' | 'refused'
   error: unknown
 }
 

@@ -25,7 +25,7 @@ export const encode = (message: unknown, maxBytes: number = limits.messageBytes)
   return data
 }
 
-const tooLarge = (numBytes: number, maxBytes: number): AppError =>
+export const tooLarge = (numBytes: number, maxBytes: number): AppError =>
   new AppError(
     'payload_too_large',
     `The message has ${numBytes} bytes; the limit is ${maxBytes}. Send less in one message`,

@@ -23,7 +23,7 @@ export {
   issueCredentials,
 } from './credentials.ts'
 export { type MemoryBusOptions, memoryBus } from './memory-bus.ts'
-export { type BusOptions, connectBus } from './nats-bus.ts'
+export { type BusOptions, connectBus, isReachable } from './nats-bus.ts'
 export { type BusLog, connectNats, type NatsOptions } from './nats-connection.ts'
 export { type NatsServer, type SpawnOptions, spawnNatsServer } from './nats-server.ts'
 export { type ServerOptions, toServerConfig } from './server-config.ts'

@@ -1,6 +1,6 @@
-import type { Channel } from '@punica/schema'
+import { type Channel, limits } from '@punica/schema'
 import type { Delivery, Problem, PublishOptions, Stop, SubscribeOptions } from './bus.ts'
-import { decode } from './codec.ts'
+import { decode, tooLarge } from './codec.ts'
 import { matches } from './subjects.ts'
 
 type Subscriber = {
@@ -44,9 +44,16 @@ export const createMemoryServer = (onProblem: (problem: Problem) => void): Memor
       return receivers.length > 0
     },
 
-    listen(pattern, schema, { queue, onNoResponders = () => {} }, handler) {
+    listen(pattern, schema, options, handler) {
+      const { queue, onNoResponders = () => {}, maxBytes = limits.messageBytes } = options
       const deliver = (data: Uint8Array, delivery: Delivery): void => {
         const { subject } = delivery
+        if (data.length > maxBytes) {
+          const error = tooLarge(data.length, maxBytes)
+          onProblem({ subject, kind: 'oversized', error })
+          options.onOversized?.(delivery)
+          return
+        }
         const decoded = decode(schema, data)
         if (!decoded.ok) {
           onProblem({ subject, kind: 'invalid', error: decoded.error })

@@ -1,7 +1,7 @@
 import { AppError, type Channel, limits, type RecordKind } from '@punica/schema'
 import { createInbox, type NatsConnection } from 'nats'
 import type { Bus, Delivery, Problem, Records, Stop, SubscribeOptions } from './bus.ts'
-import { decode, encode } from './codec.ts'
+import { decode, encode, tooLarge } from './codec.ts'
 import { cancelled } from './failures.ts'
 import { openBucket } from './nats-bucket.ts'
 import { type BusLog, connectNats, type NatsOptions, readIdentity } from './nats-connection.ts'
@@ -104,7 +104,7 @@ const listen = <T>(
   { connection, onProblem }: Link,
   pattern: string,
   schema: Channel<T>['schema'],
-  { queue, onNoResponders }: SubscribeOptions,
+  { queue, onNoResponders, maxBytes, onOversized }: SubscribeOptions,
   handler: (message: T, delivery: Delivery) => void | Promise<void>,
 ): Stop => {
   const subscription = connection.subscribe(pattern, {
@@ -114,10 +114,14 @@ const listen = <T>(
         onProblem({ subject, kind, error })
       if (refused !== null) return report('refused', refused)
       if (headers?.code === NO_RESPONDERS && data.length === 0) return onNoResponders?.()
+      const delivery = { subject, replyTo: reply ?? '', traceparent: traceparentOf(headers) }
+      if (maxBytes !== undefined && data.length > maxBytes) {
+        report('oversized', tooLarge(data.length, maxBytes))
+        return onOversized?.(delivery)
+      }
       const decoded = decode(schema, data)
       if (!decoded.ok) return report('invalid', decoded.error)
       try {
-        const delivery = { subject, replyTo: reply ?? '', traceparent: traceparentOf(headers) }
         handler(decoded.value, delivery)?.catch((error) => report('handler_failed', error))
       } catch (error) {
         report('handler_failed', error)
@@ -139,4 +143,19 @@ const orAborted = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
     signal.addEventListener('abort', abort)
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
+}
+
+const PROBE_MS = 1000
+
+/** Whether what is published now reaches the server; it answers within about a second. */
+export const isReachable = async (bus: Pick<Bus, 'flush'>): Promise<boolean> => {
+  const done = new AbortController()
+  const late = pause(PROBE_MS, done.signal).then(() => false)
+  const reached = bus.flush().then(
+    () => true,
+    () => false,
+  )
+  const answer = await Promise.race([reached, late])
+  done.abort()
+  return answer
 }

@@ -84,7 +84,7 @@ const readOn = async <T>(
       const values = batch.flatMap(open(link, reader.schema))
       batch = []
       await reader.handle(values, { created, seq: message.seq }).catch((error: unknown) => {
-        link.onProblem({ subject: stream, kind: 'handler_failed', error })
+        link.onProblem({ subject: message.subject, kind: 'handler_failed', error })
         throw error
       })
     }

@@ -30,7 +30,10 @@ export const createLink = async ({ connection, log, onProblem }: Deps): Promise<
   let isConnected = true
 
   const followStatus = async (): Promise<void> => {
-    for await (const { type } of connection.status()) {
+    for await (const { type, data, permissionContext } of connection.status()) {
+      if (type === 'error' && permissionContext?.operation === 'publish') {
+        onProblem({ subject: permissionContext.subject, kind: 'refused', error: data })
+      }
       if (type === 'disconnect') isConnected = false
       if (type === 'reconnect') {
         isConnected = true

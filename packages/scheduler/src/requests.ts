@@ -91,7 +91,11 @@ const admitOrQueue = (state: State, waiting: Waiting): void => {
 
 export const cancelled = (state: State, { requestId, gatewayId }: Of<'cancelled'>): void => {
   const request = state.requests.get(requestId)
-  if (request === undefined || (gatewayOf(request) ?? gatewayId) !== gatewayId) return
+  if (request === undefined) return
+  if ((gatewayOf(request) ?? gatewayId) !== gatewayId) {
+    decide(state, 'refuse', `${gatewayId} may not cancel what is not its own`, { requestId })
+    return
+  }
   cancel(state, request, 'its gateway cancelled it')
   admitWaiting(state)
 }

@@ -1,5 +1,6 @@
 export { type Logger, pino } from 'pino'
 export { createMetrics, type Metrics } from './metrics.ts'
+export { createRefusals, type Refusals } from './refusals.ts'
 export { type Context, run } from './run.ts'
 export { createTopLabels, otherLabel } from './top-labels.ts'
 export { type Attributes, noTracing, type Span, type Tracing } from './tracing.ts'

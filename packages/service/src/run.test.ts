@@ -27,8 +27,8 @@ test('a service reports ready with its facts, serves its status, and stops on SI
   const [message] = await once(child, 'message')
   expect(message).toMatchObject({ type: 'ready', name: 'fixture', greeting: 'hello' })
   const base = `http://127.0.0.1:${message.statusPort}`
-  expect(await (await fetch(`${base}/ready`)).text()).toBe('ready\n')
-  expect((await fetch(`${base}/health`)).status).toBe(200)
+  expect(await (await fetch(`${base}/readyz`)).text()).toBe('ready\n')
+  expect((await fetch(`${base}/healthz`)).status).toBe(200)
   expect(await (await fetch(`${base}/metrics`)).text()).toContain('service="fixture"')
   expect((await fetch(`${base}/other`)).status).toBe(404)
   child.kill('SIGTERM')

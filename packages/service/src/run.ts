@@ -2,14 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Logger, pino } from 'pino'
 import { z } from 'zod'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { type Status, serveStatus } from './status.ts'
+import { createRefusals, type Refusals } from './refusals.ts'
+import { type Check, type Status, serveStatus } from './status.ts'
 import { noTracing, openTracing, type Tracing } from './tracing.ts'
 
 export type Context<C> = {
   config: C
   log: Logger
   metrics: Metrics
+  refusals: Refusals
   tracing: Tracing
+  /** Makes /readyz ask, each time, whether something that the service needs answers. */
+  check(what: string, works: Check): void
   signal: AbortSignal
   /**
    * Says that the service does its work now, with what a launcher may want to know (its port). A
@@ -22,7 +26,7 @@ export type Context<C> = {
 /** Settings that every service has beside its own. */
 const Common = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  /** Where /metrics, /health and /ready are served; absent: not served. */
+  /** Where /metrics, /healthz and /readyz are served; absent: not served. */
   STATUS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   STATUS_HOST: z.string().default('127.0.0.1'),
   /** A collector of OpenTelemetry traces; absent: nothing is traced. */
@@ -67,7 +71,8 @@ export const run = async <S extends z.ZodType>(
   // A launcher that is killed takes its services along: nothing of `punica up` stays behind.
   process.once('disconnect', () => stopWithin(orphanLimitMs))
   const metrics = createMetrics(name)
-  const status: Status = { ready: false, role: null }
+  const refusals = createRefusals(metrics, log)
+  const status: Status = { ready: false, role: null, checks: new Map() }
   const { STATUS_PORT: port, STATUS_HOST: host, OTEL_EXPORTER_OTLP_ENDPOINT: otlp } = common.data
   const server = port === undefined ? null : await serveStatus({ host, port, metrics, status })
   const ready = (facts: Record<string, unknown> = {}): void => {
@@ -79,7 +84,9 @@ export const run = async <S extends z.ZodType>(
   const opened = otlp === undefined ? null : await openTracing(name)
   const tracing = opened?.tracing ?? noTracing
   try {
-    await main({ config: config.data, log, metrics, tracing, signal: stop.signal, ready })
+    const check = (what: string, works: Check): void => void status.checks.set(what, works)
+    const signals = { log, metrics, refusals, tracing, check, ready }
+    await main({ config: config.data, signal: stop.signal, ...signals })
     log.info('stopped')
   } catch (err) {
     log.fatal({ err }, 'crashed')

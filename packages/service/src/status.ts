@@ -1,24 +1,39 @@
 import { createServer } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Metrics } from './metrics.ts'
 
+/** Whether something that the service cannot work without answers at present. */
+export type Check = () => Promise<boolean>
+
 /** `role`: where one of several processes does the work and the others stand by, which this is. */
-export type Status = { ready: boolean; role: string | null }
+export type Status = { ready: boolean; role: string | null; checks: Map<string, Check> }
+
+const checkMs = 1_500
 
 type Options = {
   host: string
   port: number
   metrics: Metrics
-  status: Readonly<Status>
+  status: Status
 }
 
-const toWords = ({ ready, role }: Readonly<Status>): string => {
-  if (!ready) return 'not ready'
-  return role === null ? 'ready' : `ready: ${role}`
+/** What the service can do now: 200 and its role, or 503 and what is missing. */
+const judge = async ({ ready, role, checks }: Status): Promise<[number, string]> => {
+  if (!ready) return [503, 'not ready']
+  const results = await Promise.all(
+    [...checks].map(async ([name, check]) => {
+      const late = delay(checkMs, false, { ref: false })
+      return { name, ok: await Promise.race([check().catch(() => false), late]) }
+    }),
+  )
+  const missing = results.filter(({ ok }) => !ok).map(({ name }) => name)
+  if (missing.length > 0) return [503, `not ready: ${missing.join(', ')} does not answer`]
+  return [200, role === null ? 'ready' : `ready: ${role}`]
 }
 
 /**
- * Serves /metrics, /health (the process answers) and /ready (it does its work). Port 0 picks a
- * free one; the port in use is returned.
+ * Serves /metrics, /healthz (the process answers) and /readyz (it does its work now). Port 0 picks
+ * a free one; the port in use is returned.
  */
 export const serveStatus = async ({
   host,
@@ -28,12 +43,11 @@ export const serveStatus = async ({
 }: Options): Promise<{ port: number; close(): Promise<void> }> => {
   const server = createServer((request, response) => {
     switch (request.url) {
-      case '/health':
+      case '/healthz':
         response.end('ok\n')
         break
-      case '/ready':
-        response.statusCode = status.ready ? 200 : 503
-        response.end(`${toWords(status)}\n`)
+      case '/readyz':
+        void judge(status).then(([code, words]) => response.writeHead(code).end(`${words}\n`))
         break
       case '/metrics':
         metrics.render().then(

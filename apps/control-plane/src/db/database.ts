@@ -25,6 +25,13 @@ export const openDatabase = ({ url, maxConnections = 10, onQuery }: DatabaseOpti
   return client
 }
 
+/** Whether the database answers a question now. */
+export const isAnswering = (db: Database): Promise<boolean> =>
+  db.$queryRaw`SELECT 1`.then(
+    () => true,
+    () => false,
+  )
+
 /** Runs `work`, which creates a row; a row that is there already throws `error` instead. */
 export const orWhenDuplicate = async <T>(work: Promise<T>, error: Error): Promise<T> => {
   try {

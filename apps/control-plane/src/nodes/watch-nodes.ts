@@ -1,12 +1,17 @@
 import type { Bus } from '@punica/bus'
 import { channels } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Refusals } from '@punica/service'
 import type { Database } from '../db/database.ts'
 import { createFeed, type Feed } from '../server/feed.ts'
 import { createInventory, type Inventory, type NodeHappening } from './inventory.ts'
 import { loadNodes, loadScheduling, saveNodes } from './node-rows.ts'
 
-type Deps = { db: Database; bus: Pick<Bus, 'subscribe'>; log: Logger }
+type Deps = {
+  db: Database
+  bus: Pick<Bus, 'subscribe'>
+  log: Logger
+  refusals: Pick<Refusals, 'refuse'>
+}
 
 /** Listeners are told at most this often, however many nodes report. */
 const notifyIntervalMs = 500
@@ -25,12 +30,16 @@ export type NodeWatch = {
 }
 
 /** Follows what the nodes say, keeps the inventory, and writes it down now and then. */
-export const watchNodes = async ({ db, bus, log }: Deps): Promise<NodeWatch> => {
+export const watchNodes = async ({ db, bus, log, refusals }: Deps): Promise<NodeWatch> => {
   const happenings = createFeed<NodeHappening>({ maxItems: maxWaiting })
   const inventory = createInventory(happenings.publish)
   const listeners = new Set<() => void>()
   let changed = false
-  const unsubscribe = bus.subscribe(channels.nodeEvents('*'), (event) => {
+  const unsubscribe = bus.subscribe(channels.nodeEvents('*'), (event, { subject }) => {
+    if (event.type === 'status' && subject !== channels.nodeEvents(event.status.pool).subject) {
+      refusals.refuse(subject, 'wrong_pool')
+      return
+    }
     inventory.handle(event, Date.now())
     changed = true
   })

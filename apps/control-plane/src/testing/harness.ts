@@ -83,6 +83,7 @@ export const startHarness = async (options: HarnessOptions = {}): Promise<Harnes
       close: async () => {},
     }),
     log: pino({ level: 'silent' }),
+    refusals: { refuse: () => {} },
     host: '127.0.0.1',
     port: 0,
     operatorKey,

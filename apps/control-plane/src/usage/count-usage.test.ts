@@ -47,7 +47,7 @@ const stream = (events: readonly UsageEvent[], from = 1): StreamMessage<UsageEve
 
 const count = (messages: readonly StreamMessage<UsageEvent>[], position?: StreamPosition) =>
   countUsage(
-    { db: harness.db, log: pino({ level: 'silent' }) },
+    { db: harness.db, log: pino({ level: 'silent' }), refusals: { refuse: () => {} } },
     messages,
     position ?? { created, seq: messages.at(-1)?.seq ?? 0 },
   )

@@ -1,10 +1,10 @@
 import type { StreamMessage, StreamPosition } from '@punica/bus'
 import { channels, type UsageEvent, usageStream } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Refusals } from '@punica/service'
 import type { Database, Transaction } from '../db/database.ts'
 import { type Addition, grow, type Mark } from './grow.ts'
 
-type Deps = { db: Database; log: Pick<Logger, 'error' | 'warn'> }
+type Deps = { db: Database; log: Pick<Logger, 'error'>; refusals: Pick<Refusals, 'refuse'> }
 
 /** Far beyond any call and any clock, and within what the columns hold. */
 const maxTokens = 2 ** 31 - 1
@@ -23,12 +23,13 @@ export const usagePosition = async (db: Database): Promise<StreamPosition | null
  * adds to nobody.
  */
 export const countUsage = async (
-  { db, log }: Deps,
+  { db, log, refusals }: Deps,
   messages: readonly StreamMessage<UsageEvent>[],
   position: StreamPosition,
 ): Promise<void> => {
   const fit = messages.filter((message) => {
     if (isPlausible(message)) return true
+    refusals.refuse(message.subject, 'implausible')
     log.error({ event: message.value }, 'usage event dropped')
     return false
   })

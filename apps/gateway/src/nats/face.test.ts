@@ -163,6 +163,7 @@ test('a call that is quiet says that it is alive, and one that has ended does no
   const bus = memoryBus()
   let tell: (event: CallEvent) => void = () => {}
   const face = openNatsFace({
+    refusals: { refuse: () => {} },
     bus,
     names: tokenizer,
     log: pino({ level: 'silent' }),

@@ -14,15 +14,16 @@ import {
   toAppError,
   toWireError,
 } from '@punica/schema'
-import type { Logger } from '@punica/service'
+import type { Logger, Refusals } from '@punica/service'
 import { type Body, type Gateway, parseBody } from '../gateway.ts'
 import { type TokenNames, toLogprobs } from '../logprobs.ts'
 import type { Call, CallEvent } from '../requests/calls.ts'
 
 export type NatsFaceDeps = {
-  bus: Pick<Bus, 'reply' | 'serve' | 'subscribe'>
+  bus: Pick<Bus, 'reply' | 'subscribe'>
   gateway: Pick<Gateway, 'authenticate' | 'begin' | 'listModels'>
   log: Logger
+  refusals: Pick<Refusals, 'refuse'>
   names: TokenNames
   newRequestId: () => string
 }
@@ -33,6 +34,9 @@ export type NatsFace = {
   close(): void
 }
 
+/** Of what carries no prompt. */
+const maxSmallBytes = 4 * 1024
+
 /** The members of this queue share the calls; an abort goes to all, as one of them has the call. */
 const queue = 'gateways'
 
@@ -42,29 +46,33 @@ const queue = 'gateways'
  * below that tenant's inboxes.
  */
 export const openNatsFace = (deps: NatsFaceDeps): NatsFace => {
-  const { bus, gateway } = deps
+  const { bus } = deps
   /** By tenant and the caller's id. */
   const running = new Map<string, Running>()
 
-  const onAbort = ({ id, apiKey }: AbortCall, { subject }: Delivery): void => {
-    const tenant = tenantOf(subject)
-    const key = callKey(tenant, id)
+  const onAbort = ({ id, apiKey }: AbortCall, delivery: Delivery): void => {
+    const key = callKey(tenantOf(delivery.subject), id)
     const own = running.get(key)
     if (own === undefined) return
-    checkKey(gateway, tenant, apiKey)
+    if (!isKeyGood(deps, delivery, apiKey)) return
     own.call.fail(new AppError('cancelled', 'The call was aborted'))
   }
   const stopGenerate = bus.subscribe(
     channels.generate('*'),
     (message, delivery) => generate(deps, running, message, delivery),
-    { queue },
+    { queue, maxBytes: limits.requestBodyBytes, onOversized: sayTooLarge(deps) },
   )
-  const stopModels = bus.serve(
-    channels.models('*'),
-    (call, delivery) => models(gateway, call, delivery),
-    { queue },
+  const { subject, request, reply } = channels.models('*')
+  const stopModels = bus.subscribe(
+    { subject, schema: request },
+    (call, delivery) => {
+      if (isAnswerable(deps, delivery)) {
+        bus.reply(delivery.replyTo, reply, models(deps, call, delivery))
+      }
+    },
+    { queue, maxBytes: maxSmallBytes },
   )
-  const stopAbort = bus.subscribe(channels.abort('*'), onAbort)
+  const stopAbort = bus.subscribe(channels.abort('*'), onAbort, { maxBytes: maxSmallBytes })
   const heartbeat = setInterval(() => {
     for (const own of running.values()) own.beat()
   }, limits.heartbeatMs)
@@ -89,16 +97,15 @@ type Running = {
 }
 
 const generate = (
-  { bus, gateway, log, names, newRequestId }: NatsFaceDeps,
+  deps: NatsFaceDeps,
   running: Map<string, Running>,
   message: GenerateMessage,
-  { subject, replyTo, traceparent }: Delivery,
+  delivery: Delivery,
 ): void => {
+  if (!isAnswerable(deps, delivery)) return
+  const { bus, gateway, log, names, newRequestId } = deps
+  const { subject, replyTo, traceparent } = delivery
   const tenant = tenantOf(subject)
-  if (!isInboxOf(tenant, replyTo)) {
-    log.debug({ tenant, replyTo }, 'call without an inbox of its tenant dropped')
-    return
-  }
   let seq = 0
   let hasSpoken = false
   const say = (event: Unnumbered): void => {
@@ -110,7 +117,7 @@ const generate = (
     hasSpoken = false
   }
   try {
-    checkKey(gateway, tenant, message.apiKey)
+    checkKey(deps, delivery, message.apiKey)
     const parsed = parseCall(message)
     const key = callKey(tenant, message.id)
     if (running.has(key)) {
@@ -132,16 +139,10 @@ const generate = (
   }
 }
 
-const models = (
-  gateway: NatsFaceDeps['gateway'],
-  { apiKey }: ModelsCall,
-  { subject, replyTo }: Delivery,
-): ModelsReply => {
-  const tenant = tenantOf(subject)
-  if (!isInboxOf(tenant, replyTo)) throw new AppError('forbidden', 'Not an inbox of the tenant')
+const models = (deps: NatsFaceDeps, { apiKey }: ModelsCall, delivery: Delivery): ModelsReply => {
   try {
-    checkKey(gateway, tenant, apiKey)
-    return { type: 'models', data: gateway.listModels(tenant) }
+    checkKey(deps, delivery, apiKey)
+    return { type: 'models', data: deps.gateway.listModels(tenantOf(delivery.subject)) }
   } catch (cause) {
     return { type: 'error', error: toWireError(cause) }
   }
@@ -150,14 +151,58 @@ const models = (
 /** punica.v1.<tenant>.<call> */
 const tenantOf = (subject: string): string => subject.split('.')[2] ?? ''
 
-const isInboxOf = (tenant: string, replyTo: string): boolean =>
-  replyTo.startsWith(`${tenantInboxPrefix(tenant)}.`)
+/** Answers go to inboxes of the subject's tenant and nowhere else, whatever a caller names. */
+const isAnswerable = (
+  { refusals }: Pick<NatsFaceDeps, 'refusals'>,
+  { subject, replyTo }: Delivery,
+): boolean => {
+  if (replyTo.startsWith(`${tenantInboxPrefix(tenantOf(subject))}.`)) return true
+  refusals.refuse(subject, 'foreign_inbox')
+  return false
+}
+
+/** Tells whoever may be told that its call is too large to be looked at. */
+const sayTooLarge =
+  (deps: NatsFaceDeps) =>
+  (delivery: Delivery): void => {
+    if (!isAnswerable(deps, delivery)) return
+    const error = new AppError(
+      'payload_too_large',
+      `A call has at most ${limits.requestBodyBytes} bytes; send a shorter prompt`,
+    )
+    deps.bus.reply(delivery.replyTo, ApiEvent, {
+      type: 'error',
+      seq: 0,
+      error: toWireError(error),
+    })
+  }
 
 const callKey = (tenant: string, id: string): string => `${tenant} ${id}`
 
-const checkKey = (gateway: Pick<Gateway, 'authenticate'>, tenant: string, apiKey: string): void => {
-  if (gateway.authenticate(apiKey).tenant === tenant) return
+/** Throws what is wrong with the key, having counted it. */
+const checkKey = (
+  { gateway, refusals }: Pick<NatsFaceDeps, 'gateway' | 'refusals'>,
+  { subject }: Pick<Delivery, 'subject'>,
+  apiKey: string,
+): void => {
+  const tenant = tenantOf(subject)
+  try {
+    if (gateway.authenticate(apiKey).tenant === tenant) return
+  } catch (cause) {
+    refusals.refuse(subject, 'wrong_key')
+    throw cause
+  }
+  refusals.refuse(subject, 'wrong_key')
   throw new AppError('forbidden', `The API key belongs to another tenant than ${tenant}`)
+}
+
+const isKeyGood: (...of: Parameters<typeof checkKey>) => boolean = (...of) => {
+  try {
+    checkKey(...of)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const parseCall = ({ type, body }: GenerateMessage): Body =>

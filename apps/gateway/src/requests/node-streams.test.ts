@@ -19,6 +19,7 @@ const brief = (actions: readonly StreamAction[]): string[] =>
   actions.map((action) => {
     if (action.type === 'deliver') return String(action.batch.seq)
     if (action.type === 'lost') return `lost ${action.node}`
+    if (action.type === 'refuse') return action.reason
     return `${action.request.fromSeq}-${action.request.toSeq}`
   })
 
@@ -81,6 +82,19 @@ test('a new process starts again, and the old one is silent', () => {
   expect(streams.heardMs('n1:b')).toBe(6)
   expect(streams.heardMs('n1:a')).toBe(0)
   expect(streams.replayed(asked, null)).toEqual([])
+})
+
+test('what still comes of a process that has been replaced is refused, and changes nothing', () => {
+  const streams = createNodeStreams()
+  const of = (incarnation: string, seq: number) =>
+    brief(streams.receive({ ...batch(seq), incarnation }, 0))
+  expect([of('a', 1), of('b', 1), of('a', 2), of('a', 7), of('b', 2)]).toEqual([
+    ['1'],
+    ['1'],
+    ['stale_incarnation'],
+    ['stale_incarnation'],
+    ['2'],
+  ])
 })
 
 test('what is held back is bounded', () => {

@@ -7,6 +7,8 @@ export type StreamAction =
   | { type: 'replay'; nodeId: string; request: Omit<ReplayRequest, 'gatewayId'> }
   /** Batches of this node (process) are missing for good. */
   | { type: 'lost'; node: string }
+  /** It is of a process whose place another has taken. */
+  | { type: 'refuse'; reason: 'stale_incarnation' }
 
 export type NodeStreams = {
   receive(batch: TokenBatch, nowMs: number): StreamAction[]
@@ -23,9 +25,13 @@ export type NodeStreams = {
 const maxHeld = 1_024
 /** Nodes remembered; of the rest the one heard longest ago is forgotten. */
 const maxNodes = 1_024
+/** Processes of one node that are remembered once they have been replaced. */
+const maxPast = 8
 
 type Stream = {
   incarnation: string
+  /** Those before it, newest first; what still comes of them is not looked at. */
+  past: readonly string[]
   /** The number that the next batch must have. */
   next: number
   /** Came too early, by number. */
@@ -55,7 +61,11 @@ export const createNodeStreams = (): NodeStreams => {
     receive: (batch, nowMs) => {
       const { nodeId, incarnation, seq } = batch
       const before = streams.get(nodeId)
-      const stream = before?.incarnation === incarnation ? before : createStream(incarnation)
+      if (before?.past.includes(incarnation)) {
+        return [{ type: 'refuse', reason: 'stale_incarnation' }]
+      }
+      const stream =
+        before?.incarnation === incarnation ? before : createStream(incarnation, before)
       // Deleted and set again, the streams lie in the order in which they were heard.
       streams.delete(nodeId)
       streams.set(nodeId, stream)
@@ -87,8 +97,9 @@ export const createNodeStreams = (): NodeStreams => {
   }
 }
 
-const createStream = (incarnation: string): Stream => ({
+const createStream = (incarnation: string, before?: Stream): Stream => ({
   incarnation,
+  past: before === undefined ? [] : [before.incarnation, ...before.past].slice(0, maxPast),
   next: 1,
   held: new Map(),
   asked: null,

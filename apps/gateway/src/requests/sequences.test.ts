@@ -17,13 +17,16 @@ let bus: ReturnType<typeof memoryBus>
 let pool: FakePool
 let sequences: Sequences
 let nowMs: number
+let refused: string[]
 
 beforeEach(() => {
   nowMs = 1_000
+  refused = []
   bus = memoryBus()
   pool = createFakePool(bus, 'gw')
   const log = pino({ level: 'silent' })
   sequences = createSequences({
+    refusals: { refuse: (_, reason) => void refused.push(reason) },
     bus,
     log,
     pool: 'default',
@@ -153,6 +156,17 @@ test('what cannot be replayed is generated again', async () => {
   node.send({ task: second, tokens: answerTokens.slice(3), from: 3 })
   node.send({ task: second, end: 'stop', numTokens })
   expect(await whole()).toBe(answer)
+})
+
+test('what another node says of a sequence that runs elsewhere is refused', async () => {
+  const { whole } = start()
+  const task = await pool.nextTask()
+  const [own, other] = [pool.node('n1'), pool.node('n2')]
+  own.send({ task, tokens: answerTokens.slice(0, 4), from: 0 })
+  other.send({ task, tokens: [5, 5], from: 4 }, { task, end: 'stop', numTokens: 6 })
+  own.send({ task, tokens: answerTokens.slice(4), from: 4 }, { task, end: 'stop', numTokens })
+  expect(await whole()).toBe(answer)
+  expect(refused).toEqual(['wrong_node', 'wrong_node', 'wrong_node'])
 })
 
 test('a lost node is left when the router says so', async () => {

@@ -1,6 +1,6 @@
 import type { Bus } from '@punica/bus'
 import { channels, type WaitingReply } from '@punica/schema'
-import type { Logger, Span } from '@punica/service'
+import type { Logger, Refusals, Span } from '@punica/service'
 import type { AnswerText } from './answer-text.ts'
 import type { HoldingLimits } from './holding.ts'
 import { type Inbox, openInbox } from './inbox.ts'
@@ -42,6 +42,7 @@ export type Sequences = {
 export type SequencesDeps = HoldingLimits & {
   bus: Pick<Bus, 'publish' | 'request' | 'serve' | 'subscribe'>
   log: Logger
+  refusals: Pick<Refusals, 'refuse'>
   pool: string
   gatewayId: string
   clock: () => number
@@ -112,7 +113,7 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
     for (const requestId of [...running.keys()]) handle(requestId, { type: 'leader_changed' })
   }
 
-  function handle(requestId: string, event: SequenceEvent): void {
+  function handle(requestId: string, event: SequenceEvent, node?: string): void {
     const entry = running.get(requestId)
     if (entry === undefined) {
       if (event.type === 'token' && unwanted.shouldCancel(requestId, clock())) {
@@ -120,10 +121,9 @@ export const createSequences = (deps: SequencesDeps): Sequences => {
       }
       return
     }
+    if (refuseForeign(deps, entry, event, node)) return
     entry.touchedMs = clock()
-    const commands = entry.sequence.handle(event)
-    noteMove(entry, event, commands)
-    run(requestId, commands)
+    run(requestId, noteMove(entry, event, entry.sequence.handle(event)))
   }
 
   function run(requestId: string, commands: readonly SequenceCommand[]): void {
@@ -168,12 +168,26 @@ const toRunning = (
   nowMs: number,
 ): Running => ({ ...begun, attempt: 0, touchedMs: nowMs })
 
-/** A new attempt is a move; the event that caused it says why. */
+/** An attempt runs on one node; what another says of it is not true. Returns whether it is that. */
+const refuseForeign = (
+  { refusals, gatewayId }: SequencesDeps,
+  { sequence, attempt }: Running,
+  event: SequenceEvent,
+  node: string | undefined,
+): boolean => {
+  const own = sequence.node()
+  if (node === undefined || own === null || own === node) return false
+  if (!('attempt' in event) || event.attempt !== attempt) return false
+  refusals.refuse(channels.tokens(gatewayId).subject, 'wrong_node')
+  return true
+}
+
+/** A new attempt is a move; the event that caused it says why. Returns the commands. */
 const noteMove = (
   entry: Pick<Running, 'span' | 'attempt'>,
   event: SequenceEvent,
   commands: readonly SequenceCommand[],
-): void => {
+): readonly SequenceCommand[] => {
   for (const command of commands) {
     if (command.type !== 'submit' || command.task.attempt === entry.attempt) continue
     const { requestId, attempt, tokens, numPromptTokens } = command.task
@@ -185,6 +199,7 @@ const noteMove = (
       'punica.reason': event.type === 'ended' ? event.reason : event.type,
     })
   }
+  return commands
 }
 
 type Entries = ReadonlyMap<string, Running>

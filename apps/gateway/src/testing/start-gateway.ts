@@ -29,6 +29,8 @@ export const startGateway = async (settings: Record<string, string> = {}) => {
       config,
       log: pino({ level: 'silent' }),
       metrics: createMetrics('gateway'),
+      refusals: { onProblem: () => {}, refuse: () => {} },
+      check: () => {},
       tracing: noTracing,
       signal: stopping.signal,
       ready: (facts) => resolve({ url: String(facts?.url) }),
