@@ -168,24 +168,19 @@ const toPanels = (
   runs: readonly Run[],
   frontier: readonly Run[],
 ): Panel[] => {
-  const minutes = (ms: number): number => ms / 60_000
+  const lastMs = Math.max(...runs.map(({ outcome }) => outcome.samples.at(-1)?.timeMs ?? 0))
+  const time = lastMs < 180_000 ? { unit: 'seconds', ms: 1e3 } : { unit: 'minutes', ms: 60e3 }
   const first = runs[0]
-  const bound = first?.outcome.samples.map(
-    ({ timeMs, lowerBound }) => [minutes(timeMs), lowerBound] as const,
-  )
+  const points = ({ outcome }: Run, key: 'numActive' | 'lowerBound') =>
+    outcome.samples.map((sample) => [sample.timeMs / time.ms, sample[key]] as const)
   const activity = lineChart({
     title: `${trace.name}: GPUs with requests`,
-    xLabel: 'minutes',
-    yLabel: 'GPUs',
-    series: [
-      ...runs.map(({ policy, outcome }) => ({
-        name: policy,
-        points: outcome.samples.map(
-          ({ timeMs, numActive }) => [minutes(timeMs), numActive] as const,
-        ),
-      })),
-      { name: `bound of ${first?.policy ?? ''}`, points: bound ?? [] },
-    ],
+    xLabel: time.unit,
+    yLabel: 'GPUs with requests',
+    series: runs.map((run) => ({ name: run.policy, points: points(run, 'numActive') })),
+    ...(first === undefined
+      ? {}
+      : { reference: { name: 'lower bound', points: points(first, 'lowerBound') } }),
   })
   const maps = runs
     .filter((run) => isScheduler(run.policy) || isSpread(run))
@@ -193,13 +188,17 @@ const toPanels = (
     .map(({ policy, outcome }) =>
       heatMap({
         title: `${policy}: requests on each GPU`,
+        xLabel: time.unit,
+        xMax: (outcome.samples.at(-1)?.timeMs ?? 0) / time.ms,
+        yLabel: 'GPUs',
+        valueLabel: 'requests',
         rows: toRows(outcome),
         max: cluster.engine.maxBatchSize,
       }),
     )
   return [
     activity,
-    arrivalRate(first),
+    arrivalRate(first, time),
     ...maps,
     ...(frontier.length === 0 ? [] : [frontierChart(frontier)]),
   ]
@@ -215,18 +214,18 @@ const toRows = ({ samples }: Outcome): number[][] => {
   )
 }
 
-const arrivalRate = (run: Run | undefined): Panel => {
+const arrivalRate = (run: Run | undefined, time: { unit: string; ms: number }): Panel => {
   const samples = run?.outcome.samples ?? []
   const points = samples.flatMap(({ timeMs, numArrived }, index) => {
     const before = samples[index - 1]
     if (before === undefined || timeMs === before.timeMs) return []
     const perSecond = (1e3 * (numArrived - before.numArrived)) / (timeMs - before.timeMs)
-    return [[timeMs / 60_000, perSecond] as const]
+    return [[timeMs / time.ms, perSecond] as const]
   })
   return lineChart({
     title: 'Arrivals',
-    xLabel: 'minutes',
-    yLabel: 'requests/s',
+    xLabel: time.unit,
+    yLabel: 'requests per second',
     series: [{ name: 'arrivals', points }],
   })
 }
@@ -235,14 +234,16 @@ const frontierChart = (frontier: readonly Run[]): Panel => {
   const policies = [...new Set(frontier.map(({ policy }) => policy))]
   return scatterChart({
     title: 'GPU-hours against p99 inter-token time',
-    xLabel: 'GPU-hours',
-    yLabel: 'ms',
-    series: policies.map((name) => ({
-      name,
-      points: frontier
-        .filter(({ policy }) => policy === name)
-        .map(({ outcome }) => [outcome.gpuHours, outcome.itlP99Ms] as const),
-    })),
+    xLabel: 'GPU-hours (at a dot: the batch limit packed to, or the GPUs spread over)',
+    yLabel: 'p99 inter-token time, ms',
+    series: policies.map((name) => {
+      const own = frontier.filter(({ policy }) => policy === name)
+      return {
+        name,
+        points: own.map(({ outcome }) => [outcome.gpuHours, outcome.itlP99Ms] as const),
+        labels: own.map((run) => String(isSpread(run) ? run.numNodes : run.maxBatchSize)),
+      }
+    }),
   })
 }
 

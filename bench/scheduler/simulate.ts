@@ -7,7 +7,7 @@ import { type Run, toTable, writeReport } from './report.ts'
 import { parseSettings, type Settings, usage } from './settings.ts'
 
 /** Batch limits that the scheduler packs to, and shares of the GPUs that least-loaded has. */
-const frontierLimits = [16, 20, 24, 28, 30, 31, 32]
+const frontierLimits = [16, 20, 24, 28, 32]
 const frontierShares = [0.5625, 0.625, 0.75, 0.875, 1]
 const maxFrontierLoad = 0.95
 

@@ -79,7 +79,7 @@ test('a worker may end while its engine runs', async () => {
     createEngine(workerData.options, () => parentPort.postMessage('running')).then((engine) => {
       engine.submit({
         id: 1, adapter: 0, cacheKey: '', tokens: Int32Array.of(1), numPromptTokens: 1,
-        maxNewTokens: 1000, stopTokens: empty, ignoreEos: false,
+        maxNewTokens: 1000, stopTokens: empty, ignoreEos: false, grammar: empty,
         sampling: {
           temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0,
           frequencyPenalty: 0, biasTokens: empty, biases: new Float32Array(0), numLogprobs: -1,
