@@ -145,6 +145,8 @@ export type EngineStats = {
   kvSlots: number
   /** Taken by adapters, in use or not. */
   adapterSlots: number
+  /** Copies of adapters into the pool since the start. */
+  numAdapterCopies: number
   hostAdapterBytes: number
   adapters: readonly AdapterState[]
 }

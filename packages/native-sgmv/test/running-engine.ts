@@ -4,7 +4,7 @@ import type { FinishReason, StepReport, TokenLogprobs } from '../lib/types.ts'
 
 const models = fileURLToPath(new URL('../../../models/', import.meta.url))
 export const baseFolder = `${models}base`
-export const adapterNames = [
+const adapterNames = [
   'sql-helper',
   'extract-json',
   'sentiment',
@@ -23,7 +23,7 @@ export type Outcome = {
 }
 
 /** A request under way: `first` resolves with its first token, or its end where it has none. */
-export type Run = { id: number; first: Promise<void>; done: Promise<Outcome> }
+type Run = { id: number; first: Promise<void>; done: Promise<Outcome> }
 
 export type RunningEngine = AsyncDisposable & {
   engine: Engine

@@ -66,6 +66,7 @@ export const createFakeEngine = ({ numSlots = 64, hostAdapters = 2 } = {}) => {
       return {
         ...steps.stats(),
         adapterSlots: 3 * adapters.size,
+        numAdapterCopies: 0,
         hostAdapterBytes: adapterBytes * adapters.size,
         adapters: [...adapters.keys()].map((handle) => ({
           handle,

@@ -198,6 +198,7 @@ Napi::Value stats_to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("cachedSlots", stats.cached_slots);
   object.Set("kvSlots", stats.kv_slots);
   object.Set("adapterSlots", stats.adapter_slots);
+  object.Set("numAdapterCopies", static_cast<double>(stats.num_adapter_copies));
   object.Set("hostAdapterBytes", static_cast<double>(stats.host_adapter_bytes));
   Napi::Array adapters = Napi::Array::New(env, stats.adapters.size());
   for (size_t i = 0; i < stats.adapters.size(); ++i) {

@@ -90,11 +90,12 @@ struct EngineStats {
   int num_waiting;
   int page_size;
   size_t page_bytes;
-  int num_slots;      // of the pool
-  int free_slots;     // or kept only for prefix reuse
-  int cached_slots;   // of the free ones: kept for prefix reuse
-  int kv_slots;       // taken by KV pages of requests
-  int adapter_slots;  // taken by adapters, in use or not
+  int num_slots;                // of the pool
+  int free_slots;               // or kept only for prefix reuse
+  int cached_slots;             // of the free ones: kept for prefix reuse
+  int kv_slots;                 // taken by KV pages of requests
+  int adapter_slots;            // taken by adapters, in use or not
+  uint64_t num_adapter_copies;  // into the pool, since the start
   size_t host_adapter_bytes;
   std::vector<AdapterState> adapters;
 };

@@ -18,6 +18,7 @@ ResidentAdapters::Resident* ResidentAdapters::place(const AdapterRef& adapter, i
     throw;
   }
   ++num_copying_;
+  ++num_copies_;
   adapter->resident = true;
   const auto [it, _] = residents_.emplace(adapter->handle, Resident{.adapter = adapter,
                                                                     .device = std::move(device),

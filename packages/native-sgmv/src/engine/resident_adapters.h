@@ -42,6 +42,8 @@ class ResidentAdapters {
   // Finds out which copies are over.
   void poll();
   bool copying() const { return num_copying_ > 0; }
+  // Started so far.
+  uint64_t num_copies() const { return num_copies_; }
 
   // Gives the slots of an idle adapter back to the pool.
   void give_up(Resident& resident);
@@ -55,6 +57,7 @@ class ResidentAdapters {
   Backend& backend_;
   Pool& pool_;
   int num_copying_ = 0;
+  uint64_t num_copies_ = 0;
   std::map<AdapterHandle, Resident> residents_;
 };
 

@@ -116,6 +116,7 @@ EngineStats StepEngine::stats() const {
           .cached_slots = loop.cached_slots,
           .kv_slots = loop.kv_slots,
           .adapter_slots = loop.adapter_slots,
+          .num_adapter_copies = loop.num_adapter_copies,
           .host_adapter_bytes = adapters_.num_bytes(),
           .adapters = adapters_.states()};
 }

@@ -103,7 +103,8 @@ void StepLoop::publish(const Listener& listener) {
               .free_slots = pool_.free_slots() + idle_pages,
               .cached_slots = idle_pages,
               .kv_slots = pool_.page_slots() - idle_pages,
-              .adapter_slots = pool_.run_slots()};
+              .adapter_slots = pool_.run_slots(),
+              .num_adapter_copies = residents_.num_copies()};
   }
   report_.step = num_steps_;
   if (listener && (stepped_ || !report_.end_request.empty())) listener(std::move(report_));

@@ -39,6 +39,7 @@ class StepLoop {
     int cached_slots = 0;
     int kv_slots = 0;
     int adapter_slots = 0;
+    uint64_t num_adapter_copies = 0;
   };
   using Listener = std::function<void(StepReport&&)>;
 
