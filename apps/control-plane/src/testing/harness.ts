@@ -49,7 +49,7 @@ export type Harness = {
 }
 
 export type HarnessOptions = Partial<
-  Pick<ControlPlaneOptions, 'natsAccountSeed' | 'store' | 'imports'>
+  Pick<ControlPlaneOptions, 'natsAccountSeed' | 'accountClaims' | 'store' | 'imports'>
 > & {
   bus?: Bus
   /** Adapters are tried by nodes, which the test must be; else each passes. */
@@ -88,6 +88,7 @@ export const startHarness = async (options: HarnessOptions = {}): Promise<Harnes
     port: 0,
     operatorKey,
     natsAccountSeed: options.natsAccountSeed,
+    accountClaims: options.accountClaims ?? null,
     baseModel,
     imports: options.imports ?? { roots: [], hosts: [], allowPrivate: false },
     probeWaitMs: 1_000,
