@@ -8,6 +8,7 @@ import type { Tokenizer } from '@punica/tokenizer'
 import type { z } from 'zod'
 import { authenticate } from './catalog/authenticate.ts'
 import type { Catalog } from './catalog/catalog.ts'
+import type { KeyUse } from './catalog/key-use.ts'
 import { findModel, listModels, resolveModel } from './catalog/resolve.ts'
 import type { Watch } from './measure.ts'
 import { type Plan, planChat, planCompletion } from './prompts/plan.ts'
@@ -34,6 +35,7 @@ export type Body = { type: 'chat'; body: ChatBody } | { type: 'completion'; body
 export type GatewayDeps = {
   catalog: Catalog
   calls: Pick<Calls, 'start'>
+  keyUse: Pick<KeyUse, 'note'>
   tokenizer: Tokenizer
   baseModel: string
   clock: () => number
@@ -42,7 +44,7 @@ export type GatewayDeps = {
 }
 
 export const createGateway = (deps: GatewayDeps): Gateway => {
-  const { catalog, calls, tokenizer, baseModel, clock, watch } = deps
+  const { catalog, calls, keyUse, tokenizer, baseModel, clock, watch } = deps
 
   const toPlan = (call: NewCall): Plan => {
     const { requestId, tenant } = call
@@ -54,7 +56,11 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   }
 
   return {
-    authenticate: (apiKey) => authenticate(catalog, apiKey, clock()),
+    authenticate: (apiKey) => {
+      const known = authenticate(catalog, apiKey, clock())
+      keyUse.note(apiKey)
+      return known
+    },
     begin: (call, listener) => {
       const watched = watch(call)
       try {

@@ -1,4 +1,4 @@
-import { channels, type GatewayStatus } from '@punica/schema'
+import { channels, type GatewayStatus, type KeysUsed } from '@punica/schema'
 import { afterEach, expect, test } from 'vitest'
 import { createMailbox } from './testing/fake-pool.ts'
 import { apiKeyOf } from './testing/fixtures.ts'
@@ -72,4 +72,18 @@ test('a call past its deadline is cancelled', async () => {
   expect(response.status).toBe(504)
   expect((await response.json()).error.message).toContain('20 ms')
   expect(await gateway.pool.nextCancel()).toBe(task.requestId)
+})
+
+test('the keys that were used are told to the control plane, each once and no other', async () => {
+  gateway = await startGateway()
+  const uses = createMailbox<KeysUsed>()
+  gateway.bus.subscribe(channels.keysUsed, uses.put)
+  const list = (key: string) =>
+    fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
+  await list(apiKeyOf('acme'))
+  await list(apiKeyOf('acme'))
+  await list(apiKeyOf('acme').replace(/.$/, '~'))
+  await gateway.stop()
+  const { prefixes } = await uses.take()
+  expect(prefixes).toEqual([apiKeyOf('acme').split('_')[1]])
 })

@@ -5,6 +5,7 @@ import { channels } from '@punica/schema'
 import type { Context } from '@punica/service'
 import type { Tokenizer } from '@punica/tokenizer'
 import { watchCatalog } from './catalog/catalog.ts'
+import { createKeyUse } from './catalog/key-use.ts'
 import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { createApp } from './http/app.ts'
@@ -55,7 +56,8 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   })
   const watch = createWatches({ metrics, tracing: deps.tracing, log, clock })
   const { baseModel } = config
-  const gateway = createGateway({ catalog, calls, tokenizer, baseModel, clock, watch })
+  const keyUse = createKeyUse({ bus, clock })
+  const gateway = createGateway({ catalog, calls, keyUse, tokenizer, baseModel, clock, watch })
   const isReady = (): Promise<boolean> => isReachable(bus)
   const app = createApp({ gateway, names: tokenizer, log, clock, requestTimeoutMs, isReady })
   const newRequestId = (): string => randomBytes(16).toString('hex')
@@ -84,6 +86,7 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   await closed
   natsFace.close()
   sequences.close()
+  keyUse.close()
   stopCatalog()
   await usage.flush(usageFlushMs)
 }

@@ -4,6 +4,7 @@ import {
   channels,
   type GatewayStatus,
   type NodeEvent,
+  type NodeStatus,
   type SubmitReply,
   type Task,
 } from '@punica/schema'
@@ -78,7 +79,7 @@ export const lead = async (
  * never act at the same time; what it missed by that, nodes and gateways tell it afterwards.
  */
 const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => {
-  const { bus, log, config, epoch, scheduler, metrics } = deps
+  const { bus, log, config, epoch, scheduler, metrics, facts } = deps
   const { pool } = config
   const traces = createRequestTraces(deps.tracing)
   const perform = createPerformer({ bus, log, config, epoch, traces, onAnswer: note })
@@ -129,7 +130,7 @@ const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => 
       // A node that has not heard of this leader may still take orders of the one before.
       const isStale = message.type === 'status' && (message.status.epoch ?? epoch) !== epoch
       if (isStale) announce()
-      else note(toEvent(message))
+      else note(toEvent(message, facts.maxBatchSize()))
     },
     tick: (): void => {
       const isAllowed = mayAct()
@@ -145,16 +146,22 @@ const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => 
   }
 }
 
-const toEvent = (message: NodeEvent): Bare<SchedulerEvent> => {
+const toEvent = (message: NodeEvent, maxBatchSize: number | null): Bare<SchedulerEvent> => {
   switch (message.type) {
     case 'status':
-      return { type: 'nodeReported', status: message.status }
+      return { type: 'nodeReported', status: withinBatch(message.status, maxBatchSize) }
     case 'leaving':
       return { type: 'nodeLeft', nodeId: message.nodeId }
     case 'ended':
       return message
   }
 }
+
+/** A node has no more room than the pool allows it, whatever its own limit. */
+const withinBatch = (status: NodeStatus, maxBatchSize: number | null): NodeStatus =>
+  maxBatchSize === null || status.maxBatchSize <= maxBatchSize
+    ? status
+    : { ...status, maxBatchSize }
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -7,6 +7,8 @@ import {
   type GatewayEvent,
   type NodeCommand,
   type NodeStatus,
+  nodeRecords,
+  poolRecords,
   type Task,
   tenantRecords,
   type WaitingRequest,
@@ -359,4 +361,31 @@ test('the queue and its wait are shown by tenant', async () => {
   expect(after).toContain('punica_router_placed_requests_total{tenant="globex",service="router"} 1')
   const waited = /queue_wait_seconds_total\{tenant="globex",service="router"\} (\S+)/.exec(after)
   expect(Number(waited?.[1])).toBeGreaterThanOrEqual(10)
+})
+
+test('what the catalog says of nodes and of the pool holds for a router that starts later', async () => {
+  const bus = memoryBus()
+  const nodes = await bus.records(nodeRecords)
+  const pools = await bus.records(poolRecords)
+  await nodes.put('b', { nodeId: 'b', pool: 'default', scheduling: 'cordoned' })
+  await nodes.put('c', { nodeId: 'c', pool: 'elsewhere', scheduling: 'cordoned' })
+  const limits = { name: 'default', baseModel: 'base', maxNodes: null, interTokenTargetMs: null }
+  await pools.put('default', { ...limits, maxBatchSize: 1 })
+  const { report, submit } = await start({ bus })
+  const assigned = collect<string>()
+  for (const nodeId of ['a', 'b', 'c']) {
+    bus.serve(channels.assign(nodeId), () => {
+      assigned.push(nodeId)
+      return { type: 'accepted' }
+    })
+  }
+  // The largest id would be next, were b not cordoned; c is not this pool's to cordon.
+  report(status('a', { maxBatchSize: 8 }))
+  report(status('b', { maxBatchSize: 8 }))
+  for (const id of ['r1', 'r2', 'r3']) await submit(task(id))
+  expect(await assigned.take(1)).toEqual(['a'])
+  report(status('c', { maxBatchSize: 8 }))
+  expect(await assigned.take(2)).toEqual(['a', 'c'])
+  await nodes.delete('b')
+  expect(await assigned.take(3)).toEqual(['a', 'c', 'b'])
 })

@@ -1,6 +1,14 @@
 import type { Bus, Stop } from '@punica/bus'
 import type { SchedulerEvent } from '@punica/scheduler'
-import { channels, type PoolCommand, tenantRecords } from '@punica/schema'
+import {
+  channels,
+  type NodeRecord,
+  nodeRecords,
+  type PoolCommand,
+  type PoolRecord,
+  poolRecords,
+  tenantRecords,
+} from '@punica/schema'
 import type { Bare } from './perform.ts'
 
 export type StandingFacts = {
@@ -9,6 +17,8 @@ export type StandingFacts = {
    * for any other leader, too.
    */
   follow(listener: (event: Bare<SchedulerEvent>) => void): Stop
+  /** Sequences of one step that a node of the pool gets at most; null: its own limit. */
+  maxBatchSize(): number | null
   close(): void
 }
 
@@ -17,7 +27,8 @@ const maxCordons = 4_096
 
 /**
  * What a scheduler has to know before it takes its first request: the quotas and weights of the
- * catalog, and which nodes an operator has taken out of use. A standby knows it as well as the leader.
+ * catalog, the limits of the pool, and which nodes an operator has taken out of use, as the catalog
+ * says or a command on the admin channel. A standby knows it as well as the leader.
  */
 export const watchFacts = async (
   bus: Pick<Bus, 'records' | 'subscribe'>,
@@ -43,7 +54,26 @@ export const watchFacts = async (
     tell(event)
   }
 
+  const scheduleNode = (nodeId: string, record: NodeRecord | null): void => {
+    if (record === null) {
+      if (newest.has(`node ${nodeId}`)) obey({ type: 'uncordon', nodeId })
+    } else if (record.pool === pool) {
+      obey({ type: record.scheduling === 'drained' ? 'drain' : 'cordon', nodeId })
+    }
+  }
+
+  let limits: PoolRecord | null = null
+  const limit = (record: PoolRecord | null): void => {
+    limits = record
+    const { maxNodes = null, interTokenTargetMs = null } = record ?? {}
+    const event = { type: 'poolChanged' as const, limits: { maxNodes, interTokenTargetMs } }
+    newest.set('pool', event)
+    tell(event)
+  }
+
   const tenants = await bus.records(tenantRecords)
+  const pools = await bus.records(poolRecords)
+  const nodes = await bus.records(nodeRecords)
   const stops = [
     await tenants.watch(({ key, value }) => {
       const event = { type: 'tenantChanged' as const, tenant: key, record: value }
@@ -51,6 +81,10 @@ export const watchFacts = async (
       else newest.set(`tenant ${key}`, event)
       tell(event)
     }),
+    await pools.watch(({ key, value }) => {
+      if (key === pool) limit(value)
+    }),
+    await nodes.watch(({ key, value }) => scheduleNode(key, value)),
     bus.subscribe(channels.admin(pool), obey),
   ]
   return {
@@ -59,6 +93,7 @@ export const watchFacts = async (
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    maxBatchSize: () => limits?.maxBatchSize ?? null,
     close: () => {
       for (const stop of stops) stop()
     },

@@ -3,6 +3,9 @@ import type { Decision, EndReason, NodeStatus, Task, TenantRecord, WireError } f
 type AttemptId = { requestId: string; attempt: number }
 type Assignment = AttemptId & { nodeId: string }
 
+/** null: as the options say, or no limit. */
+export type PoolLimits = { maxNodes: number | null; interTokenTargetMs: number | null }
+
 /** What happened. `nowMs` is the only clock that the scheduler knows. */
 export type SchedulerEvent = { nowMs: number } & (
   | { type: 'submitted'; task: Task }
@@ -18,6 +21,8 @@ export type SchedulerEvent = { nowMs: number } & (
   | { type: 'gatewayReported'; gatewayId: string; leaving: boolean }
   /** What the catalog says of a tenant; null: nothing any more. */
   | { type: 'tenantChanged'; tenant: string; record: TenantRecord | null }
+  /** What the catalog says of the pool; null takes a limit away. */
+  | { type: 'poolChanged'; limits: PoolLimits }
   /** What an operator asks for; repeating it changes nothing. */
   | { type: 'nodeCordoned'; nodeId: string }
   | { type: 'nodeDrained'; nodeId: string }

@@ -72,3 +72,14 @@ test('a load that comes and goes changes nothing', () => {
   }
   expect(wanted).toEqual([])
 })
+
+test('no more nodes are wanted than the pool may have', () => {
+  const { handle, report, submit, pass, scaleHint } = startTicking()
+  handle({ type: 'poolChanged', limits: { maxNodes: 2, interTokenTargetMs: null } })
+  report(nodeStatus('a'))
+  for (let i = 0; i < 4 + 9; i++) submit(task(`r${i}`))
+  expect(pass(1_000)).toEqual([2])
+  expect(scaleHint()?.reason).toContain('the pool may have 2')
+  handle({ type: 'poolChanged', limits: { maxNodes: null, interTokenTargetMs: null } })
+  expect(pass(1_000)).toEqual([4])
+})

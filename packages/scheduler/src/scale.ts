@@ -19,7 +19,7 @@ export type ScaleState = {
 export const hintScale = (state: State): void => {
   const { scale, options, nowMs } = state
   const nodes = servingNodes(state)
-  const hint = wantedNodes(nodes, state.queue.size)
+  const hint = withinLimit(wantedNodes(nodes, state.queue.size), state.maxNodes)
   const current = scale.hint?.wanted ?? nodes.length
   if (hint.wanted === current) {
     scale.pending = null
@@ -57,6 +57,11 @@ const wantedNodes = (nodes: readonly Node[], numWaiting: number): ScaleHint => {
     reason: `${numIdle} of ${numNodes} nodes have no load, and ${numLight} are lightly loaded`,
   }
 }
+
+const withinLimit = (hint: ScaleHint, maxNodes: number | null): ScaleHint =>
+  maxNodes === null || hint.wanted <= maxNodes
+    ? hint
+    : { wanted: maxNodes, reason: `${hint.reason}; the pool may have ${maxNodes}` }
 
 /** Half of its batch and half of its pages are free. */
 const isLight = ({ numSequences, freePages, status }: Node): boolean =>

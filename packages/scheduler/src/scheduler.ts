@@ -2,7 +2,7 @@ import type { NodeState } from '@punica/schema'
 import { admitWaiting } from './admit.ts'
 import { consolidateInTime } from './consolidate.ts'
 import { cordonNode, drainNode, moveDraining, uncordonNode } from './cordons.ts'
-import type { Command, SchedulerEvent } from './events.ts'
+import type { Command, PoolLimits, SchedulerEvent } from './events.ts'
 import { gatewayReported, loseSilentGateways } from './gateways.ts'
 import { expireMoves } from './moves.ts'
 import { loseSilentNodes, nodeLeft, nodeReported } from './nodes.ts'
@@ -107,6 +107,9 @@ const apply = (state: State, event: SchedulerEvent): void => {
     case 'tenantChanged':
       state.tenants.setRecord(event.tenant, event.record)
       break
+    case 'poolChanged':
+      limitPool(state, event.limits)
+      break
     case 'nodeCordoned':
       cordonNode(state, event.nodeId)
       break
@@ -129,6 +132,13 @@ const apply = (state: State, event: SchedulerEvent): void => {
       forgiveSilence(state)
       break
   }
+}
+
+/** Requests that wait may have room by the new pace. */
+const limitPool = (state: State, { maxNodes, interTokenTargetMs }: PoolLimits): void => {
+  state.maxNodes = maxNodes
+  state.pace = { ...state.pace, maxMs: interTokenTargetMs ?? state.options.targetInterTokenMs }
+  admitWaiting(state)
 }
 
 const tick = (state: State): void => {

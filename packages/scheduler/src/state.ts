@@ -36,7 +36,9 @@ export type Serving = { readonly nodes: readonly Node[]; readonly ranking: Ranki
 
 export type State = {
   readonly options: Policy
-  readonly pace: Pace
+  pace: Pace
+  /** More nodes than that are not asked for; null: any number is. */
+  maxNodes: number | null
   readonly nodes: Map<string, Node>
   /** Nodes that an operator has taken out of use, whether they are there or not. */
   readonly cordons: Map<string, 'cordoned' | 'draining'>
@@ -71,6 +73,7 @@ export const createState = (options: SchedulerOptions): State => {
   return {
     options: policy,
     pace: { packMs: policy.packInterTokenMs, maxMs: policy.targetInterTokenMs },
+    maxNodes: null,
     nodes: new Map(),
     cordons: new Map(),
     serving: null,
