@@ -3,7 +3,10 @@ import { createTopLabels, type Metrics, otherLabel } from '@punica/service'
 
 type MetricsDeps = {
   metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>
-  scheduler: Pick<Scheduler, 'queueLength' | 'queueLengths' | 'scaleHint' | 'snapshot'>
+  scheduler: Pick<
+    Scheduler,
+    'queueLength' | 'queueLengths' | 'scaleHint' | 'snapshot' | 'gpuSeconds'
+  >
 }
 
 /** Tenants that have series of their own. */
@@ -119,6 +122,16 @@ const createGauges = ({ metrics, scheduler }: MetricsDeps): void => {
   )
   gauge('active_nodes_lower_bound', 'The fewest nodes whose batches hold what runs', () =>
     countFewest(scheduler.snapshot().nodes),
+  )
+  gauge(
+    'active_gpu_seconds',
+    'Time that nodes have run requests, summed over the nodes, since this router leads',
+    () => scheduler.gpuSeconds().active,
+  )
+  gauge(
+    'least_loaded_gpu_seconds',
+    'The same had each request gone to the node with the fewest; the difference is what is saved',
+    () => scheduler.gpuSeconds().leastLoaded,
   )
   gauge(
     'wanted_nodes',

@@ -38,6 +38,7 @@ export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void>
       queueLengths: () => scheduler.queueLengths(),
       scaleHint: () => scheduler.scaleHint(),
       snapshot: () => scheduler.snapshot(),
+      gpuSeconds: () => scheduler.gpuSeconds(),
     },
   })
   deps.metrics.gauge({

@@ -17,6 +17,7 @@ import {
   rejectOverdue,
   submitted,
 } from './requests.ts'
+import type { GpuSeconds } from './savings.ts'
 import { hintScale, type ScaleHint } from './scale.ts'
 import { createState, isSettling, type State } from './state.ts'
 
@@ -48,6 +49,8 @@ export type Scheduler = {
   queueLength(): number
   /** The same by tenant, of those that have any. */
   queueLengths(): Map<string, number>
+  /** What placing costs and saves; cheap enough for every scrape. */
+  gpuSeconds(): GpuSeconds
   /** The newest that was decided; null: none yet. */
   scaleHint(): ScaleHint | null
 }
@@ -71,6 +74,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     snapshot: () => snapshot(state),
     queueLength: () => state.queue.size,
     queueLengths: () => state.queue.sizes(),
+    gpuSeconds: state.savings.seconds,
     scaleHint: () => state.scale.hint,
   }
 }
@@ -156,7 +160,14 @@ const tick = (state: State): void => {
   moveDraining(state)
   consolidateInTime(state)
   hintScale(state)
+  state.savings.advance(state.nowMs, countActive(state))
   state.tenants.prune(state.nowMs)
+}
+
+const countActive = ({ nodes }: State): number => {
+  let numActive = 0
+  for (const { placements } of nodes.values()) if (placements.size > 0) numActive++
+  return numActive
 }
 
 const snapshot = (state: State): SchedulerSnapshot => ({

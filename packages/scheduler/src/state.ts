@@ -6,6 +6,7 @@ import type { Pace } from './place.ts'
 import { createWaitQueue, type Waiting, type WaitQueue } from './queue.ts'
 import type { Ranking } from './ranking.ts'
 import type { Recovery } from './recovery.ts'
+import { createSavings, type Savings } from './savings.ts'
 import type { ScaleState } from './scale.ts'
 import { type Charge, createTenants, type Tenants } from './tenants.ts'
 
@@ -55,6 +56,7 @@ export type State = {
   /** By request id, oldest first. */
   readonly moves: Map<string, Move>
   readonly recovery: Recovery
+  readonly savings: Savings
   scale: ScaleState
   /** Mean time between two ends of requests, from which the hint to retry is worked out. */
   endIntervalMs: number
@@ -84,6 +86,7 @@ export const createState = (options: SchedulerOptions): State => {
     away: new Set(),
     moves: new Map(),
     recovery: { settlingUntilMs: 0, expected: new Map(), wanted: new Map() },
+    savings: createSavings(),
     scale: { hint: null, pending: null },
     endIntervalMs: 100,
     lastEndMs: null,
@@ -135,6 +138,7 @@ export const track = (state: State, request: Tracked): void => {
   untrack(state, requestIdOf(request))
   state.requests.set(requestIdOf(request), request)
   if (request.type === 'away') state.away.add(request)
+  if (request.type === 'placed') state.savings.began(request.requestId, state.nodes.size)
   const tenant = tenantOf(request)
   if (tenant !== null) state.tenants.countRequests(tenant, 1)
 }
@@ -157,11 +161,14 @@ export const enqueue = (state: State, waiting: Waiting): void => {
 export const dequeue = (state: State, waiting: Waiting): void => {
   state.queue.remove(waiting)
   untrack(state, waiting.task.requestId)
+  state.savings.ended(waiting.task.requestId)
 }
 
 /** Nobody waits for the request any more, if this is where it was. */
 export const release = (state: State, request: Placement | Away): void => {
-  if (state.requests.get(request.requestId) === request) untrack(state, request.requestId)
+  if (state.requests.get(request.requestId) !== request) return
+  untrack(state, request.requestId)
+  state.savings.ended(request.requestId)
 }
 
 /** Forgets a placement, and the request too if this was its newest attempt. */

@@ -107,7 +107,7 @@ export const runHistory = (seed: number) => {
     }
     send({ type: 'tick' })
   }
-  return { history, world, scheduler }
+  return { history, world, scheduler, lastMs: nowMs }
 }
 
 export type History = ReturnType<typeof runHistory>

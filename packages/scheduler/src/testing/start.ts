@@ -29,6 +29,7 @@ export const start = (changed: Partial<SchedulerOptions> = {}) => {
       ),
     snapshot: scheduler.snapshot,
     scaleHint: scheduler.scaleHint,
+    gpuSeconds: scheduler.gpuSeconds,
     report: (status: NodeStatus) => send({ type: 'nodeReported', status }),
     submit: (what: Task) => send({ type: 'submitted', task: what }),
     /** Submits, and says where it went. */
