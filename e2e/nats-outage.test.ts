@@ -37,13 +37,32 @@ afterAll(async () => {
   if (folder !== undefined) await removeDataFolder(folder)
 })
 
+const services = (): readonly string[] => system.cluster.services
+
+/** What the services answer on their status ports, code and words. */
+const askAll = (what: 'healthz' | 'readyz'): Promise<string[]> =>
+  Promise.all(
+    services().map(async (name) => {
+      const { statusPort } = system.cluster.service(name).facts
+      const response = await fetch(`http://127.0.0.1:${statusPort}/${what}`)
+      return `${response.status} ${(await response.text()).trim()}`
+    }),
+  )
+
 test('streams go on when the NATS server is killed and comes back', async () => {
   happened.length = 0
-  const { seen } = await readDisturbed(system, specs, async () => {
+  const { seen, disturbance } = await readDisturbed(system, specs, async () => {
+    expect(await askAll('readyz')).toEqual(
+      services().map(() => expect.stringMatching(/^200 ready/)),
+    )
     await nats.kill()
+    const away = await askAll('readyz')
+    expect(await askAll('healthz')).toEqual(services().map(() => '200 ok'))
     await nats.start()
+    return away
   })
   expect(seen.map(answerOf)).toEqual(undisturbed)
+  expect(disturbance).toEqual(services().map(() => '503 not ready: NATS does not answer'))
 })
 
 test('and everything works as before, with no process restarted', async () => {

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type CollectedSpan, type Collector, startCollector } from './support/collector.ts'
+import { scrape } from './support/metrics.ts'
 import { type System, startSystem } from './support/system.ts'
 
 const prompt = 'The zebra keeps my secret umbrella.'
@@ -10,8 +14,14 @@ let system: System
 
 beforeAll(async () => {
   collector = await startCollector()
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '100' }
-  system = await startSystem({ settings: { gateway: env, router: env, 'gpu-node': env } })
+  const loud = { LOG_LEVEL: 'trace' }
+  const env = {
+    ...loud,
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+  }
+  const settings = { gateway: env, router: env, 'gpu-node': env, 'control-plane': loud }
+  system = await startSystem({ settings })
 })
 afterAll(async () => {
   await system?.stop()
@@ -120,8 +130,56 @@ test('a request whose node stops shows the move, and both nodes in its trace', a
   expect(new Set(nodes).size).toBe(2)
 })
 
-test('no word of a prompt or an answer is in any span', () => {
+const words = prompt.match(/\w{5,}/g) ?? []
+
+test('no word of a prompt is in any span', () => {
   const all = collector.bodies.join('')
-  for (const word of prompt.match(/\w{4,}/g) ?? []) expect(all).not.toContain(word)
+  for (const word of words) expect(all).not.toContain(word)
   expect(all).not.toContain('<|user|>')
+})
+
+test('logs name the call and its tenant, and no level has a word of its prompt', async () => {
+  // What is refused is the likeliest to be written down.
+  const body = { model: 'french', messages: [{ role: 'user', content: prompt }], max_tokens: 1e6 }
+  const refused = await fetch(`${system.cluster.gatewayUrl}/v1/chat/completions`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${system.keys.globex}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify(body),
+  })
+  expect(refused.status).toBe(400)
+  const folder = path.join(system.cluster.dataFolder, 'logs')
+  const files = await readdir(folder)
+  const texts = await Promise.all(files.map((file) => readFile(path.join(folder, file), 'utf8')))
+  expect(files).toEqual(expect.arrayContaining(['gateway.log', 'control-plane.log', 'node-1.log']))
+  const all = texts.join('\n')
+  for (const word of words) expect(all).not.toContain(word)
+  const requestId = refused.headers.get('x-request-id')
+  const line = all.split('\n').find((text) => text.includes(`"requestId":"${requestId}"`))
+  expect(JSON.parse(line ?? '{}')).toMatchObject({
+    name: 'gateway',
+    tenant: 'globex',
+    outcome: 'context_length_exceeded',
+    msg: 'call ended',
+  })
+})
+
+test('dashboard, alerts and documents name metrics that the services export', async () => {
+  const page = await scrape(system, system.cluster.services)
+  const exported = new Set([...page.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name))
+  for (const file of [
+    'deploy/grafana/punica.json',
+    'deploy/prometheus/alerts.yaml',
+    'docs/operations.md',
+  ]) {
+    const text = await readFile(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
+    const named = text.match(/\b(?:punica|nodejs|process)_[a-z0-9_]+/g) ?? []
+    expect(named.length).toBeGreaterThan(0)
+    const missing = named.filter(
+      (name) => !exported.has(name) && !exported.has(name.replace(/_(bucket|sum|count)$/, '')),
+    )
+    expect(missing, file).toEqual([])
+  }
 })
