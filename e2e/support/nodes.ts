@@ -4,10 +4,10 @@ import { until } from './until.ts'
 export type NodeView = { id: string; state: string; requests: number; generatedTokens: number }
 
 const listNodes = async ({ operator }: Pick<System, 'operator'>): Promise<NodeView[]> => {
-  const { nodes } = await operator.graphql<{ nodes: NodeView[] }>(
-    '{ nodes { id state requests generatedTokens } }',
+  const { nodes } = await operator.graphql<{ nodes: { edges: { node: NodeView }[] } }>(
+    '{ nodes { edges { node { id state requests generatedTokens } } } }',
   )
-  return nodes
+  return nodes.edges.map(({ node }) => node)
 }
 
 /** Until some node runs something. */

@@ -15,6 +15,7 @@ export type Seen = {
   tokens: string[]
   text: string
   finishReason: string | null
+  promptTokens: number
   completionTokens: number
   /** Nodes that made tokens of it, in order. */
   nodes: string[]
@@ -57,8 +58,16 @@ export const readStream = async (
     stream_options: { include_usage: true },
   }
   const stream = await chat.completions.create(body, { signal })
-  const seen: Seen = { tokens: [], text: '', finishReason: null, completionTokens: 0, nodes: [] }
+  const seen: Seen = {
+    tokens: [],
+    text: '',
+    finishReason: null,
+    promptTokens: 0,
+    completionTokens: 0,
+    nodes: [],
+  }
   for await (const chunk of stream) {
+    seen.promptTokens = chunk.usage?.prompt_tokens ?? seen.promptTokens
     seen.completionTokens = chunk.usage?.completion_tokens ?? seen.completionTokens
     const [choice] = chunk.choices
     seen.finishReason = choice?.finish_reason ?? seen.finishReason

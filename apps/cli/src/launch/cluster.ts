@@ -3,6 +3,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { openLogFile } from './log-file.ts'
+import type { NatsProcess } from './nats-process.ts'
 import { openDatabaseServer, openNatsServer, type Server } from './servers.ts'
 import { createServiceProcess, type ServiceProcess } from './service-process.ts'
 
@@ -25,6 +26,8 @@ export type ClusterOptions = {
   natsServerBinary?: string | undefined
   /** false: what was written may be lost with the machine; for tests. */
   durable?: boolean
+  /** A service that ends again and again is started again after this long at most. */
+  maxRestartDelayMs?: number
   /** More settings for the services of one app. */
   settings?: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Told what happens, a line or more at a time. */
@@ -43,6 +46,8 @@ export type Cluster = {
   /** Names of the services, as `service` takes them. */
   services: readonly string[]
   service(name: string): ServiceProcess
+  /** null: it is run by somebody else. */
+  nats: Pick<NatsProcess, 'kill' | 'untilRestarted'> | null
   stop(): Promise<void>
 }
 
@@ -78,7 +83,7 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
   }
 }
 
-type Servers = { database: Server; nats: Server }
+type Servers = { database: Server; nats: Server & Partial<NatsProcess> }
 
 const startServers = async (
   data: DataFolder,
@@ -86,9 +91,15 @@ const startServers = async (
   started: { stop(): Promise<void> }[],
 ): Promise<Servers> => {
   const { databaseUrl, natsUrl, natsServerBinary, durable = true, ports } = options
+  const { onProgress: onChange = () => {} } = options
   const [database, nats] = await Promise.allSettled([
     openDatabaseServer(data, { url: databaseUrl, durable }),
-    openNatsServer(data, { url: natsUrl, binary: natsServerBinary, port: ports?.nats || -1 }),
+    openNatsServer(data, {
+      url: natsUrl,
+      binary: natsServerBinary,
+      port: ports?.nats || -1,
+      onChange,
+    }),
   ])
   for (const result of [database, nats]) {
     if (result.status === 'fulfilled') started.push(result.value)
@@ -162,6 +173,7 @@ const startServices = async (
       },
       log: openLogFile(path.join(data.logs, `${name}.log`)),
       onChange: onProgress,
+      maxBackoffMs: options.maxRestartDelayMs,
     }),
   )
   started.push(...services)
@@ -195,6 +207,10 @@ const toCluster = (
     baseModel: model.name,
     services: services.map(({ name }) => name),
     service,
+    nats: toNats(servers.nats),
     stop,
   }
 }
+
+const toNats = ({ kill, untilRestarted }: Servers['nats']): Cluster['nats'] =>
+  kill === undefined || untilRestarted === undefined ? null : { kill, untilRestarted }

@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { spawnNatsServer, toServerConfig } from '@punica/bus'
+import { toServerConfig } from '@punica/bus'
 import { dieWithParent, findNatsServer, startPostgres } from '@punica/embedded'
 import { environment } from '../environment.ts'
 import type { DataFolder } from './data-folder.ts'
 import { openLogFile } from './log-file.ts'
+import { keepNatsServer, type NatsProcess } from './nats-process.ts'
 
 /** Something that the services connect to, embedded or run by somebody else. */
 export type Server = { url: string; stop(): Promise<void> }
@@ -25,24 +26,33 @@ export const openDatabaseServer = async (
   })
 }
 
+type NatsOptions = {
+  url: string | undefined
+  binary: string | undefined
+  port: number
+  onChange(change: string): void
+}
+
 /** The NATS at `url`, or an embedded nats-server with JetStream in the data folder. */
 export const openNatsServer = async (
   data: DataFolder,
-  options: { url: string | undefined; binary: string | undefined; port: number },
-): Promise<Server> => {
-  if (options.url !== undefined) return foreign(options.url)
-  const folder = path.join(data.path, 'nats')
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  { url, binary, port, onChange }: NatsOptions,
+): Promise<Server & Partial<NatsProcess>> => {
+  if (url !== undefined) return foreign(url)
+  const storeDir = path.join(data.path, 'nats')
+  await mkdir(storeDir, { recursive: true, mode: 0o700 })
   const log = openLogFile(path.join(data.logs, 'nats-server.log'))
-  return spawnNatsServer({
+  return keepNatsServer({
     binary: findNatsServer({
-      binary: options.binary,
+      binary,
       searchPath: environment.PATH,
       folder: path.join(data.path, 'nats-server'),
     }),
-    config: toServerConfig({ storeDir: folder, port: options.port, authority: data.authority }),
+    port,
+    configFor: (port) => toServerConfig({ storeDir, port, authority: data.authority }),
     configPath: path.join(data.path, 'nats-server.conf'),
     wrap: dieWithParent,
     onLog: (line) => log.write(`${line}\n`),
+    onChange,
   })
 }

@@ -9,7 +9,7 @@ const tsx = import.meta.resolve('tsx')
 const readyMs = 60_000
 const graceMs = 30_000
 const minBackoffMs = 250
-const maxBackoffMs = 10_000
+const defaultMaxBackoffMs = 10_000
 /** A service that ran this long starts again without waiting. */
 const stableMs = 60_000
 
@@ -22,6 +22,7 @@ export type ServiceOptions = {
   app: string
   env: Readonly<Record<string, string>>
   log: LogFile
+  maxBackoffMs?: number | undefined
   /** Told when it ended without being asked to, and when it is ready again. */
   onChange(change: string): void
 }
@@ -41,7 +42,7 @@ export type ServiceProcess = {
 }
 
 export const createServiceProcess = (options: ServiceOptions): ServiceProcess => {
-  const { name, log, onChange } = options
+  const { name, log, onChange, maxBackoffMs = defaultMaxBackoffMs } = options
   let child: ChildProcess | null = null
   let facts: Facts = {}
   let wanted = true
