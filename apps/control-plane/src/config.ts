@@ -19,6 +19,8 @@ export const Config = z
     NATS_URL: z.string().default('nats://127.0.0.1:4222'),
     /** Path of a .creds file. */
     NATS_CREDS: z.string().optional(),
+    /** `s3://bucket/prefix` (packages/object-store/src/s3-store.ts); absent: NATS keeps the files. */
+    OBJECT_STORE_URL: z.url({ protocol: /^s3$/ }).optional(),
     HOST: z.string().default('127.0.0.1'),
     /** 0 picks a free one. */
     PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -73,6 +75,7 @@ export const Config = z
     databaseUrl: env.DATABASE_URL,
     natsUrl: env.NATS_URL,
     natsCreds: env.NATS_CREDS,
+    objectStoreUrl: env.OBJECT_STORE_URL,
     host: env.HOST,
     port: env.PORT,
     publicUrl: env.PUBLIC_URL,

@@ -1,5 +1,5 @@
 import { connectBus, connectNats, isReachable } from '@punica/bus'
-import { natsObjectStore } from '@punica/object-store'
+import { openObjectStore } from '@punica/object-store'
 import { run } from '@punica/service'
 import { openAccountClaims } from './catalog/account-claims.ts'
 import { createClosers } from './closers.ts'
@@ -23,11 +23,10 @@ await run('control-plane', Config, async (context) => {
     const bus = await connectBus({ ...nats, name: 'control-plane', onProblem })
     check('NATS', () => isReachable(bus))
     closers.add(() => bus.close())
-    // Uploads have a connection of their own, so that no message waits behind their bytes.
-    const uploads = await connectNats({ ...nats, name: 'control-plane-uploads' })
-    // Uploads have ended by then; a drain would wait for a server that is away, maybe for ever.
-    closers.add(() => uploads.close())
-    const store = await natsObjectStore(uploads)
+    const store = await openObjectStore(config.objectStoreUrl, () =>
+      connectNats({ ...nats, name: 'control-plane-uploads' }),
+    )
+    closers.add(() => store.close())
     const { natsUrl, natsCreds, natsAccountSeed: accountSeed = null } = config
     const connectTenant = tenantClients({ natsUrl, natsCreds, accountSeed, log })
     const accountClaims = await openAccountClaims(config, log)

@@ -11,6 +11,8 @@ export const Config = z
     NATS_URL: z.string().min(1).default('nats://127.0.0.1:4222'),
     /** Path of a .creds file. */
     NATS_CREDS: z.string().min(1).optional(),
+    /** As of the control plane: where the files of adapters are. */
+    OBJECT_STORE_URL: z.url({ protocol: /^s3$/ }).optional(),
     POOL: Slug.default('default'),
     NODE_ID: Slug,
     /** The name by which the pool's router knows what is in MODEL_FOLDER. */
@@ -44,6 +46,7 @@ export const Config = z
   .transform((env) => ({
     natsUrl: env.NATS_URL,
     natsCredentialsFile: env.NATS_CREDS,
+    objectStoreUrl: env.OBJECT_STORE_URL,
     pool: env.POOL,
     nodeId: env.NODE_ID,
     baseModel: env.BASE_MODEL,

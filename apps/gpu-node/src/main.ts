@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { connectBus, connectNats, isReachable } from '@punica/bus'
 import { createEngine } from '@punica/native-sgmv'
-import { natsObjectStore } from '@punica/object-store'
+import { openObjectStore } from '@punica/object-store'
 import { run } from '@punica/service'
 import { createAdapters } from './adapters/adapters.ts'
 import { openDiskCache } from './adapters/disk-cache.ts'
@@ -18,15 +18,16 @@ await run('gpu-node', Config, async (context) => {
     const bus = await connectBus({ url, credentialsFile, name: nodeId, log, onProblem })
     check('NATS', () => isReachable(bus))
     closers.unshift(() => bus.close())
-    // Adapters come over a connection of their own, so that no token waits behind a chunk of one.
-    const bulk = await connectNats({ url, credentialsFile, name: `${nodeId} adapters`, log })
-    closers.unshift(() => bulk.close())
+    const source = await openObjectStore(config.objectStoreUrl, () =>
+      connectNats({ url, credentialsFile, name: `${nodeId} adapters`, log }),
+    )
+    closers.unshift(() => source.close())
     const engine = await createEngine(config.engine)
     closers.unshift(() => engine.close())
     const disk = await openDiskCache({
       folder: path.join(config.dataFolder, nodeId),
       maxBytes: config.diskCacheBytes,
-      source: await natsObjectStore(bulk),
+      source,
     })
     const adapters = createAdapters({ engine, disk })
     await serveNode(signal, { ...context, bus, engine, adapters, disk })
