@@ -25,6 +25,8 @@ export const saveNodes = async (
       SELECT "id", "pool", "state", "last_seen_at", "status"
       FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
         AS "row"("id" text, "pool" text, "state" "node_state", "last_seen_at" timestamptz, "status" jsonb)
+      -- A lost node without a row is one that an operator removed by another control plane.
+      WHERE "row"."state" <> 'LOST' OR "row"."id" IN (SELECT "id" FROM "gpu_node")
       ON CONFLICT ("id") DO UPDATE SET
         "pool" = excluded."pool", "state" = excluded."state",
         "last_seen_at" = excluded."last_seen_at", "status" = excluded."status"`

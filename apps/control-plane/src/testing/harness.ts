@@ -54,6 +54,8 @@ export type HarnessOptions = Partial<
   bus?: Bus
   /** Adapters are tried by nodes, which the test must be; else each passes. */
   nodesProbe?: boolean
+  /** Of another harness, to stand beside it with its operator's key. */
+  beside?: Pick<Harness, 'databaseUrl' | 'operatorKey' | 'bus'>
   /** Folder of the Postgres to use; absent: the embedded one. */
   postgresBinaries?: string
 }
@@ -67,13 +69,17 @@ const passProbe: ProbeAdapter = async () => ({
 
 /** A control plane over a real Postgres of its own, in this process. */
 export const startHarness = async (options: HarnessOptions = {}): Promise<Harness> => {
-  const postgres = await startPostgres(options.postgresBinaries)
+  const { beside } = options
+  const postgres =
+    beside === undefined
+      ? await startPostgres(options.postgresBinaries)
+      : { url: beside.databaseUrl, stop: async () => {} }
   await migrate(postgres.url)
   const statements: string[] = []
   const db = openDatabase({ url: postgres.url, onQuery: (sql) => statements.push(sql) })
-  const bus = options.bus ?? memoryBus()
+  const bus = options.bus ?? beside?.bus ?? memoryBus()
   const store = options.store ?? memoryObjectStore()
-  const operatorKey = createKey().secret
+  const operatorKey = beside?.operatorKey ?? createKey().secret
   const controlPlane: ControlPlane = await startControlPlane({
     db,
     bus,
