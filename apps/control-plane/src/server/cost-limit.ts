@@ -21,6 +21,9 @@ const maxCost = 20_000
 
 /** Items that a list is taken to have where nothing bounds it. */
 const assumedItems = 20
+/** What a field of a root type costs beside what it answers: each is work for the database. */
+const rootCosts = { query: 100, mutation: 1_000, subscription: 0 } as const
+
 /** `first` in a variable may be anything up to the most that is allowed. */
 const assumedFirst = 100
 
@@ -30,7 +33,8 @@ type Place = { type: GraphQLNamedType; items: number | null }
 
 /**
  * A validation rule that bounds what one operation may ask for: how deep it nests, and about how
- * many values it can answer. A field costs one, times the items of the lists around it: as many as
+ * many values it can answer. Every field of the root costs something by itself, so that aliases do
+ * not multiply the work. A field below costs one, times the items of the lists around it: as many as
  * `first` says where there is one, else a fixed guess. Fragments count where they are used.
  * Introspection is free: who may use it is decided elsewhere.
  */
@@ -97,17 +101,27 @@ const createScale = (context: ValidationContext) => {
   const weighField = (field: FieldNode, { type, items }: Place): Weight => {
     const isComposite = isObjectType(type) || isInterfaceType(type)
     const definition = isComposite ? type.getFields()[field.name.value] : undefined
-    if (definition === undefined || field.selectionSet === undefined) return { depth: 1, cost: 1 }
+    const ownCost = rootCostOf(context, type) ?? 1
+    if (definition === undefined || field.selectionSet === undefined) {
+      return { depth: 1, cost: ownCost }
+    }
     const isList = isListType(getNullableType(definition.type))
     const below = weighAll(field.selectionSet, {
       type: getNamedType(definition.type),
       items: firstOf(field, definition),
     })
     const numItems = isList ? (items ?? assumedItems) : 1
-    return { depth: below.depth + 1, cost: 1 + numItems * below.cost }
+    return { depth: below.depth + 1, cost: ownCost + numItems * below.cost }
   }
 
   return weighAll
+}
+
+const rootCostOf = (context: ValidationContext, type: GraphQLNamedType): number | null => {
+  const schema = context.getSchema()
+  if (type === schema.getQueryType()) return rootCosts.query
+  if (type === schema.getMutationType()) return rootCosts.mutation
+  return type === schema.getSubscriptionType() ? rootCosts.subscription : null
 }
 
 /** The value of `first`, the schema's where the operation gives none; null without such an argument. */

@@ -1,6 +1,7 @@
 import { type AppError, toAppError } from '@punica/schema'
 import type { Logger } from '@punica/service'
 import { GraphQLError, type GraphQLFormattedError } from 'graphql'
+import { z } from 'zod'
 import { explainDatabaseError } from '../db/database.ts'
 
 /** Codes by which Apollo Server says that the fault lies in the request. */
@@ -12,6 +13,9 @@ const requestErrors = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'PERSISTED_QUERY_NOT_SUPPORTED',
 ])
+
+/** Not a failure but a step of the protocol: the client sends hash and text next. */
+const persistedQueryNotFound = 'PERSISTED_QUERY_NOT_FOUND'
 
 /**
  * The one place where a failure becomes an entry of `errors`: `extensions.code` is of our closed
@@ -26,7 +30,10 @@ export const createErrorFormatter =
       ...(locations === undefined ? {} : { locations }),
     }
     const code = formatted.extensions?.code
-    if (typeof code === 'string' && requestErrors.has(code)) {
+    if (code === persistedQueryNotFound) {
+      return { message: formatted.message, extensions: { code } }
+    }
+    if ((typeof code === 'string' && requestErrors.has(code)) || isRefusedByServer(error)) {
       const extensions = { code: 'invalid_request' }
       return { ...where, message: formatted.message, extensions }
     }
@@ -36,6 +43,12 @@ export const createErrorFormatter =
     const extensions = { code: known.code, ...(param === undefined ? {} : { field: param }) }
     return { ...where, message: known.message, extensions }
   }
+
+/** Of its own refusals Apollo Server gives some a status instead of a code. */
+const isRefusedByServer = (error: unknown): boolean =>
+  error instanceof GraphQLError &&
+  error.originalError === undefined &&
+  z.object({ http: z.object({ status: z.literal(400) }) }).safeParse(error.extensions).success
 
 /** What a resolver threw, below what graphql-js says of where it did. */
 const unwrap = (error: unknown): unknown =>

@@ -12,13 +12,17 @@ import { createErrorFormatter, toRequestError } from './errors.ts'
 export const maxTokens = 2_000
 export const maxBodyBytes = 256 * 1024
 
+/** A client may send the hash of an operation instead of its text for so long after it sent both. */
+const persistedTtlSeconds = 900
+
 export const createGraphqlServer = (schema: GraphQLSchema, log: Logger): ApolloServer<Context> =>
   new ApolloServer<Context>({
     schema,
     introspection: true, // for operators: see operatorsIntrospect
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
-    persistedQueries: false,
+    // The server's cache is bounded by its size; what falls out of it is sent once more.
+    persistedQueries: { ttl: persistedTtlSeconds },
     hideSchemaDetailsFromClientErrors: true,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
