@@ -1,11 +1,17 @@
 import type { System } from './system.ts'
 import { until } from './until.ts'
 
-export type NodeView = { id: string; state: string; requests: number; generatedTokens: number }
+export type NodeView = {
+  id: string
+  state: string
+  requests: number
+  freePages: number
+  generatedTokens: number
+}
 
 const listNodes = async ({ operator }: Pick<System, 'operator'>): Promise<NodeView[]> => {
   const { nodes } = await operator.graphql<{ nodes: { edges: { node: NodeView }[] } }>(
-    '{ nodes { edges { node { id state requests generatedTokens } } } }',
+    '{ nodes { edges { node { id state requests freePages generatedTokens } } } }',
   )
   return nodes.edges.map(({ node }) => node)
 }
