@@ -24,7 +24,7 @@ constexpr int kTurns = 3;
 constexpr int kStepsPerTurn = 200;
 constexpr int kStepsPerCopy = 4;
 
-constexpr int kAdaptersThatFit = 32;
+constexpr int kResidentAdapters = 32;
 constexpr int kPromptTokens = 128;
 constexpr int kNewTokens = 64;
 constexpr int kPageSize = 16;
@@ -131,7 +131,8 @@ std::vector<Served> serve(Server& server, const std::vector<AdapterHandle>& adap
 }
 
 double add_working_set(Results& results, Server& server, std::vector<Served> served,
-                       uint64_t copies_before, int num_adapters, double resident_ms) {
+                       uint64_t copies_before, int num_adapters, size_t budget,
+                       double resident_ms) {
   std::vector<double> first;
   std::vector<double> gaps;
   for (const Served& one : served) {
@@ -141,7 +142,7 @@ double add_working_set(Results& results, Server& server, std::vector<Served> ser
   const double median = quantile(first, 0.5);
   const auto copies = static_cast<double>(server.engine().stats().num_adapter_copies);
   results.add({{"adapters_in_use", num_adapters},
-               {"adapters_that_fit", kAdaptersThatFit},
+               {"adapters_that_fit", static_cast<int>(budget)},
                {"copies", copies - static_cast<double>(copies_before)},
                {"median_ttft_ms", median},
                {"p99_ttft_ms", quantile(first, 0.99)},
@@ -156,22 +157,25 @@ void measure_working_set(const Arguments& arguments, Results& results, size_t pa
   const Load load{static_cast<int>(arguments.number("-n", 400)), arguments.number("-s", 20)};
   const size_t adapter_slots = (adapter_bytes + page_bytes - 1) / page_bytes;
   constexpr int kPages = (kPromptTokens + kNewTokens + kPageSize - 1) / kPageSize + 1;
+  const size_t num_slots = kResidentAdapters * adapter_slots + kBatch * kPages;
+  // Pages that no request has hold adapters too, so all of the pool counts as theirs.
+  const size_t budget = num_slots / adapter_slots;
   EngineOptions options;
   options.model = {
       .folder = arguments.model_folder(), .source = WeightSource::kRandom, .page_size = kPageSize};
   options.max_batch_size = kBatch;
-  options.pool_bytes = page_bytes * (kAdaptersThatFit * adapter_slots + kBatch * kPages);
-  options.host_adapter_bytes = size_t{16} << 30;
+  options.pool_bytes = page_bytes * num_slots;
+  options.host_adapter_bytes = 2 * (budget + 1) * adapter_slots * page_bytes;
   Server server(create_backend(arguments.backend()), options);
-  const std::vector<AdapterHandle> adapters =
-      server.load_adapters(2 * kAdaptersThatFit, static_cast<int>(arguments.number("-r", 16)));
-  // Brings those that fit to the device, and the step's shapes to their graphs.
-  serve(server, adapters, kAdaptersThatFit, {200, 4 * load.per_second});
+  const std::vector<AdapterHandle> adapters = server.load_adapters(
+      static_cast<int>(2 * budget), static_cast<int>(arguments.number("-r", 16)));
+  // Brings those that stay to the device, and the step's shapes to their graphs.
+  serve(server, adapters, kResidentAdapters, {200, 4 * load.per_second});
   double resident_ms = 0;
-  for (const int in_use : {kAdaptersThatFit, 2 * kAdaptersThatFit}) {
+  for (const size_t in_use : {size_t{kResidentAdapters}, 2 * budget}) {
     const uint64_t before = server.engine().stats().num_adapter_copies;
     resident_ms = add_working_set(results, server, serve(server, adapters, in_use, load), before,
-                                  in_use, resident_ms);
+                                  static_cast<int>(in_use), budget, resident_ms);
   }
 }
 

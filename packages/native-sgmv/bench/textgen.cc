@@ -150,7 +150,7 @@ class TextGen {
     options.max_batch_size = kBatch;
     options.memory_fraction = 0.9;
     if (arguments.has("--cpu")) options.pool_bytes = size_t{1} << 30;
-    options.host_adapter_bytes = size_t{64} << 30;
+    options.host_adapter_bytes = size_t{12} << 30;
     server_ = std::make_unique<Server>(std::move(backend), options,
                                        [this](const Served& served) { next(served); });
     adapters_ = server_->load_adapters(std::min(kMaxAdapters, std::max(num_requests_, kBatch + 8)),

@@ -9,6 +9,7 @@ namespace sgmv {
 namespace {
 
 constexpr int kPageSize = 16;
+constexpr size_t kHostAdapterBytes = size_t{4} << 30;
 
 // The arrays behind a Batch.
 struct Arrays {
@@ -33,6 +34,7 @@ StepRig::StepRig(const RigOptions& options)
 
 // Every adapter has memory of its own on the device; two in host memory are enough.
 void StepRig::place_adapters(const RigOptions& options) {
+  backend_->reserve_host_adapters(kHostAdapterBytes);
   for (int i = 0; i < 2; ++i) {
     hosts_.push_back(random_adapter(model_->config(), options.rank, kAllModules, i));
     backend_->prepare_adapter(*hosts_.back());

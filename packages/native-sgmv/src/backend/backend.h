@@ -83,9 +83,12 @@ class Backend {
   virtual size_t page_bytes() const = 0;
   virtual void reserve_pool(int num_slots) = 0;
 
+  // Host memory for the adapters that prepare_adapter() will be given. Once, before them.
+  virtual void reserve_host_adapters(size_t /*num_bytes*/) {}
   // Brings an adapter that was just read into the form that place_adapter() copies fastest. Once,
-  // and before that, from any thread, beside a running step.
-  virtual void prepare_adapter(HostAdapter& /*adapter*/) const {}
+  // and before that, from any thread, beside a running step. False when what is left of the memory
+  // reserved is not in one piece.
+  virtual bool prepare_adapter(HostAdapter& /*adapter*/) const { return true; }
 
   // Bytes that `adapter` takes in the pool.
   virtual size_t adapter_bytes(const HostAdapter& adapter) const = 0;

@@ -102,6 +102,11 @@ std::unique_ptr<Engine> create_engine(std::unique_ptr<Backend> backend,
     throw EngineError("out_of_memory", "A pool of " + std::to_string(pool_bytes) +
                                            " bytes (poolBytes) cannot be had: " + error.what());
   }
+  try {
+    backend->reserve_host_adapters(options.host_adapter_bytes);
+  } catch (const std::exception& error) {
+    throw EngineError("out_of_memory", error.what());
+  }
   return std::make_unique<StepEngine>(std::move(backend), std::move(model), options, num_slots);
 }
 

@@ -49,7 +49,9 @@ AdapterHandle StepEngine::load_adapter(const std::string& folder) {
   std::unique_ptr<HostAdapter> adapter;
   try {
     adapter = read_adapter(folder, model_->config());
-    backend_->prepare_adapter(*adapter);
+    prepare(*adapter);
+  } catch (const EngineError&) {
+    throw;
   } catch (const std::bad_alloc&) {
     throw EngineError("out_of_memory", "There is not enough memory for adapter " + folder + ".");
   } catch (const std::exception& error) {
@@ -66,10 +68,18 @@ AdapterHandle StepEngine::load_random_adapter(int rank, std::vector<Module> modu
     throw EngineError("adapter_invalid", "modules is empty; name at least one projection.");
   }
   std::unique_ptr<HostAdapter> adapter = random_adapter(model_->config(), rank, modules, seed);
-  backend_->prepare_adapter(*adapter);
+  prepare(*adapter);
   HostAdapters::Reservation reserved(adapters_, 0);
   const size_t pool_bytes = backend_->adapter_bytes(*adapter);
   return adapters_.add(reserved, std::move(adapter), pool_bytes);
+}
+
+void StepEngine::prepare(HostAdapter& adapter) const {
+  if (backend_->prepare_adapter(adapter)) return;
+  throw EngineError("adapter_memory_full",
+                    "No stretch of hostAdapterBytes is free that would hold the adapter's " +
+                        std::to_string(backend_->adapter_bytes(adapter)) +
+                        " bytes. Unload another adapter first.");
 }
 
 void StepEngine::unload_adapter(AdapterHandle adapter) {

@@ -37,6 +37,8 @@ class StepEngine final : public Engine {
  private:
   std::shared_ptr<Grammar> grammar_of(const Request& request);
   void check_rank(int rank) const;
+  // Throws EngineError "adapter_memory_full".
+  void prepare(HostAdapter& adapter) const;
 
   const std::unique_ptr<Backend> backend_;
   const std::unique_ptr<Model> model_;

@@ -8,15 +8,21 @@ size_t CudaBackend::adapter_bytes(const HostAdapter& adapter) const {
   return sgmv_adapter_bytes(adapter, groups_);
 }
 
-// The block that goes to the device, in memory that the device reads by itself.
-void CudaBackend::prepare_adapter(HostAdapter& adapter) const {
+void CudaBackend::reserve_host_adapters(size_t num_bytes) {
   CUDA_CHECK(cudaSetDevice(options_.device));
+  host_adapters_ = std::make_shared<PinnedArena>(num_bytes);
+}
+
+// The block that goes to the device, in memory that the device reads by itself.
+bool CudaBackend::prepare_adapter(HostAdapter& adapter) const {
   const size_t num_bytes = adapter_bytes(adapter);
-  PinnedBytes image = allocate_pinned(num_bytes);
+  std::shared_ptr<uint8_t> image = host_adapters_->take(num_bytes);
+  if (image == nullptr) return false;
   pack_sgmv_adapter(adapter, groups_, {image.get(), num_bytes});
-  adapter.image = std::shared_ptr<const void>(std::move(image));
+  adapter.image = std::move(image);
   adapter.image_bytes = num_bytes;
   adapter.storage = {};
+  return true;
 }
 
 std::unique_ptr<DeviceAdapter> CudaBackend::place_adapter(const HostAdapter& adapter,

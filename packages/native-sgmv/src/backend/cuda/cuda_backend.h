@@ -13,6 +13,7 @@
 #include "backend/cuda/dense_product.h"
 #include "backend/cuda/device_memory.h"
 #include "backend/cuda/kv_layout.h"
+#include "backend/cuda/pinned_arena.h"
 #include "backend/cuda/sampler.h"
 #include "backend/cuda/sgmv.h"
 #include "backend/cuda/step_arrays.h"
@@ -75,7 +76,8 @@ class CudaBackend final : public Backend {
   void load_rope(std::span<const float> cos, std::span<const float> sin) override;
   size_t page_bytes() const override;
   void reserve_pool(int num_slots) override;
-  void prepare_adapter(HostAdapter& adapter) const override;
+  void reserve_host_adapters(size_t num_bytes) override;
+  bool prepare_adapter(HostAdapter& adapter) const override;
   size_t adapter_bytes(const HostAdapter& adapter) const override;
   std::unique_ptr<DeviceAdapter> place_adapter(const HostAdapter& adapter, int first_slot) override;
   bool adapter_ready(const DeviceAdapter& adapter) override;
@@ -141,6 +143,7 @@ class CudaBackend final : public Backend {
   DeviceArray<float> rope_cos_;  // [max_positions, head_dim / 2]
   DeviceArray<float> rope_sin_;
   DeviceBytes pool_;
+  std::shared_ptr<PinnedArena> host_adapters_;
 
   const Batch* batch_ = nullptr;  // of the step under way
   StepUpload upload_;
