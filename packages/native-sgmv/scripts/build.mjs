@@ -53,3 +53,10 @@ if (build.status !== 0) {
     `${build.stdout}${build.stderr}${build.error?.message ?? ''}\nThe native engine did not build.`,
   )
 }
+
+const nvcc = ['nvcc', '/usr/local/cuda/bin/nvcc'].some(runs)
+if (nvcc && !existsSync(path.join(folder, 'build/Release/libpunica_cuda.so'))) {
+  console.warn(
+    'The CUDA backend was not built: nvcc is here, but cublasLt.h is neither in its toolkit nor in $CUBLAS_DIR/include.',
+  )
+}
