@@ -88,7 +88,7 @@ const start = async (
   const nodeWatch = await watchNodes({ db, bus, log, refusals })
   const { inventory } = nodeWatch
   closers.add(nodeWatch.stop)
-  const decisionWatch = watchDecisions(bus)
+  const decisionWatch = watchDecisions({ bus, refusals })
   closers.add(decisionWatch.stop)
   const keyUse = watchKeyUse({ db, bus, log })
   closers.add(keyUse.stop)

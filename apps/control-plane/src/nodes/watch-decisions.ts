@@ -1,6 +1,9 @@
 import type { Bus } from '@punica/bus'
 import { channels, type Decision } from '@punica/schema'
+import type { Refusals } from '@punica/service'
 import { createFeed, type Feed } from '../server/feed.ts'
+
+type Deps = { bus: Pick<Bus, 'subscribe'>; refusals: Pick<Refusals, 'refuse'> }
 
 type ScaleHint = { wantedNodes: number; reason: string; at: Date }
 
@@ -17,12 +20,16 @@ const maxWaiting = 100
 const maxPools = 1_000
 
 /** Follows what the schedulers of all pools decide. */
-export const watchDecisions = (bus: Pick<Bus, 'subscribe'>): DecisionWatch => {
+export const watchDecisions = ({ bus, refusals }: Deps): DecisionWatch => {
   const feed = createFeed<Decision>({ maxItems: maxWaiting })
   const hints = new Map<string, ScaleHint>()
-  const unsubscribe = bus.subscribe(channels.decisions('*'), (decision) => {
-    feed.publish(decision)
+  const unsubscribe = bus.subscribe(channels.decisions('*'), (decision, { subject }) => {
     const { kind, pool, wanted, reason, timeMs } = decision
+    if (subject !== channels.decisions(pool).subject) {
+      refusals.refuse(subject, 'wrong_pool')
+      return
+    }
+    feed.publish(decision)
     if (kind !== 'scale' || wanted === undefined) return
     if (hints.size >= maxPools && !hints.has(pool)) return
     hints.set(pool, { wantedNodes: wanted, reason, at: new Date(timeMs) })
