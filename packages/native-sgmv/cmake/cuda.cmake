@@ -51,6 +51,12 @@ target_link_libraries(cuda_sgmv_test PRIVATE sgmv_kernels)
 add_test(NAME cuda_sgmv_test COMMAND cuda_sgmv_test WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
 add_dependencies(checks cuda_sgmv_test)
 
+add_executable(bench_dense ${CHECKS_IN_ALL} bench/dense.cu src/backend/cuda/dense_product.cc
+  src/backend/cuda/cublas_lt.cc src/backend/cuda/device_memory.cc
+  src/backend/cuda/skinny_product.cu)
+target_include_directories(bench_dense SYSTEM PRIVATE ${CUBLAS_INCLUDE})
+target_link_libraries(bench_dense PRIVATE engine CUDA::cudart_static)
+
 # Tests that need a GPU; each says so and succeeds where there is none.
 file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS test/cuda_*_test.cc)
 foreach(SOURCE ${CUDA_TEST_SOURCES})

@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/create_backend.h"
@@ -28,11 +30,12 @@ inline std::unique_ptr<Backend> create_cuda(const std::string& options = "{}") {
   return create_backend({.kind = "cuda", .plugin_options = options});
 }
 
-inline float from_bf16(uint16_t value) { return to_float(&value, DType::kBF16, 0); }
+inline float round_to_bf16(float value) {
+  const uint16_t bits = to_bf16(value);
+  return to_float(&bits, DType::kBF16, 0);
+}
 
-inline float round_to_bf16(float value) { return from_bf16(to_bf16(value)); }
-
-// Activations that a bf16 holds exactly.
+// Activations that an f16 holds exactly.
 inline Activations random_activations(int num_rows, int num_cols, std::mt19937& random,
                                       int stride = 0) {
   Activations a = Activations::random(num_rows, num_cols, random, stride);
@@ -40,34 +43,59 @@ inline Activations random_activations(int num_rows, int num_cols, std::mt19937& 
   return a;
 }
 
-// Activations in the memory of the CUDA backend.
+// A matrix of a test, and for operands how large they may become.
+struct TestMatrix {
+  TestMatrix(Activations activations) : values(std::move(activations)) {}
+  TestMatrix(Activations activations, OperandRange range)
+      : values(std::move(activations)), operands(range) {}
+
+  Activations values;
+  std::optional<OperandRange> operands{};
+};
+
+inline TestMatrix operands(Activations values) {
+  return {std::move(values), OperandRange::kBounded};
+}
+
+// A test's matrix in the memory of the CUDA backend.
 class DeviceActivations {
  public:
-  DeviceActivations(Backend& backend, const Activations& values)
-      : matrix_(backend.allocate(memory_, values.num_rows, values.stride)) {
-    matrix_.num_cols = values.num_cols;
-    std::vector<uint16_t> bits(values.values.size());
-    for (size_t i = 0; i < bits.size(); ++i) bits[i] = to_bf16(values.values[i]);
-    CHECK(cudaMemcpy(matrix_.data, bits.data(), bits.size() * 2, cudaMemcpyHostToDevice) ==
-          cudaSuccess);
+  DeviceActivations(Backend& backend, const TestMatrix& m)
+      : is_f16_(m.operands.has_value()),
+        matrix_(is_f16_ ? backend.allocate_operands(memory_, m.values.num_rows, m.values.stride,
+                                                    *m.operands)
+                        : backend.allocate(memory_, m.values.num_rows, m.values.stride)) {
+    matrix_.num_cols = m.values.num_cols;
+    std::vector<float> values = m.values.values;
+    for (float& value : values) value /= matrix_.scale;
+    const int size = static_cast<int>(values.size());
+    const std::vector<uint16_t> halves = to_f16({values.data(), DType::kF32, 1, size});
+    CHECK(cudaMemcpy(matrix_.data,
+                     is_f16_ ? static_cast<const void*>(halves.data()) : values.data(),
+                     num_bytes(size), cudaMemcpyHostToDevice) == cudaSuccess);
   }
 
   Matrix matrix() const { return matrix_; }
 
   void read(Activations& out) const {
-    std::vector<uint16_t> bits(out.values.size());
-    CHECK(cudaMemcpy(bits.data(), matrix_.data, bits.size() * 2, cudaMemcpyDeviceToHost) ==
+    const int size = static_cast<int>(out.values.size());
+    std::vector<uint8_t> bytes(num_bytes(size));
+    CHECK(cudaMemcpy(bytes.data(), matrix_.data, bytes.size(), cudaMemcpyDeviceToHost) ==
           cudaSuccess);
-    for (size_t i = 0; i < bits.size(); ++i) out.values[i] = from_bf16(bits[i]);
+    out.values = to_f32({bytes.data(), is_f16_ ? DType::kF16 : DType::kF32, 1, size});
+    for (float& value : out.values) value *= matrix_.scale;
   }
 
  private:
+  size_t num_bytes(size_t size) const { return size * (is_f16_ ? 2 : 4); }
+
+  bool is_f16_;
   DeviceMemory memory_;
   Matrix matrix_;
 };
 
-inline Matrix columns(Matrix m, int first, int count, const Backend& backend) {
-  m.data = static_cast<char*>(m.data) + int64_t{first} * backend.activation_bytes();
+inline Matrix columns(Matrix m, int first, int count) {
+  m.data = static_cast<float*>(m.data) + first;
   m.num_cols = count;
   return m;
 }
@@ -89,24 +117,26 @@ using Operation = std::function<void(Backend& backend, std::vector<Matrix>& matr
 
 // Runs `operation` inside a step on both backends. All matrices must agree afterwards.
 inline void compare(const std::string& name, Backend& cpu, Backend& cuda, const Batch& cpu_batch,
-                    const Batch& cuda_batch, std::vector<Activations> matrices,
-                    const Operation& operation, double tolerance = 4e-3) {
+                    const Batch& cuda_batch, std::vector<TestMatrix> matrices,
+                    const Operation& operation, double tolerance = 5e-4) {
   std::vector<DeviceActivations> on_device;
   std::vector<Matrix> device_matrices, host_matrices;
-  for (Activations& m : matrices) {
+  std::vector<Activations> results;
+  for (TestMatrix& m : matrices) {
     on_device.emplace_back(cuda, m);
     device_matrices.push_back(on_device.back().matrix());
-    host_matrices.push_back(m.matrix());
+    host_matrices.push_back(m.values.matrix());
+    results.push_back(m.values);
   }
-  std::vector<Activations> results = matrices;
   cuda.run_step(cuda_batch, [&] { operation(cuda, device_matrices); }, {});
   cpu.run_step(cpu_batch, [&] { operation(cpu, host_matrices); }, {});
   for (size_t i = 0; i < matrices.size(); ++i) {
     on_device[i].read(results[i]);
-    const double error = relative_error(results[i].values, matrices[i].values);
+    const Activations& expected = matrices[i].values;
+    const double error = relative_error(results[i].values, expected.values);
     if (error <= tolerance) continue;
     std::fprintf(stderr, "%s: matrix %zu of [%d, %d] has a relative error of %g\n", name.c_str(), i,
-                 matrices[i].num_rows, matrices[i].num_cols, error);
+                 expected.num_rows, expected.num_cols, error);
     std::exit(1);
   }
 }

@@ -1,4 +1,4 @@
-// The models and adapters of the golden files on the CUDA backend in bf16, beside the CPU backend
+// The models and adapters of the golden files on the CUDA backend in f16, beside the CPU backend
 // in f32, which golden_test holds to those files: the logits, and the greedy token wherever the two
 // likeliest are not close. Prefill in chunks, decode, and batches of mixed adapters. And a
 // sequence's logits are the same bits alone and in company, by graphs and without.
@@ -44,6 +44,29 @@ std::vector<Case> read_cases(const std::string& folder) {
   return cases;
 }
 
+// Rounds what an adapter holds as f32 to f16, as the GPU does when it loads it: a golden file's
+// random networks make more of that than of all other rounding.
+void round_to_f16(HostMatrix& matrix) {
+  if (matrix.dtype != DType::kF32) return;
+  auto* values = static_cast<float*>(const_cast<void*>(matrix.data));
+  std::vector<uint16_t> halves = to_f16(matrix);
+  const int size = static_cast<int>(halves.size());
+  std::ranges::copy(to_f32({halves.data(), DType::kF16, 1, size}), values);
+}
+
+std::unique_ptr<HostAdapter> read_rounded_adapter(const std::string& folder,
+                                                  const ModelConfig& config) {
+  std::unique_ptr<HostAdapter> adapter = read_adapter(folder, config);
+  for (auto& layer : adapter->layers) {
+    for (LoraWeights& lora : layer) {
+      if (lora.rank == 0) continue;
+      round_to_f16(lora.a);
+      round_to_f16(lora.b);
+    }
+  }
+  return adapter;
+}
+
 // One of the two backends with its model, adapters and the sequences of a test.
 struct Side {
   Side(std::unique_ptr<Backend> backend, const std::string& model_folder)
@@ -53,7 +76,7 @@ struct Side {
     if (name.empty()) return nullptr;
     const DeviceAdapter*& adapter = adapters[name];
     if (adapter == nullptr) {
-      adapter = harness.add_adapter(read_adapter(folder + "/" + name, harness.config()));
+      adapter = harness.add_adapter(read_rounded_adapter(folder + "/" + name, harness.config()));
     }
     return adapter;
   }
@@ -204,9 +227,17 @@ void test_same_bits_in_any_company(const std::string& options) {
 int main() {
   if (!has_gpu()) return 0;
   Golden("test/golden/data/demo", "../../models/base", "../../models/adapters").run();
-  for (const char* name : {"llama3-rope", "mistral-window", "qwen3"}) {
+  for (const char* name :
+       {"llama-gqa", "llama-linear-bias", "llama3-rope", "mistral-window", "qwen2", "qwen3"}) {
     const std::string folder = std::string("test/golden/data/") + name;
-    Golden(folder, folder + "/model", folder + "/adapters").run();
+    try {
+      Golden(folder, folder + "/model", folder + "/adapters").run();
+    } catch (const std::exception& error) {
+      // A size that this backend has no kernels for; it says which.
+      std::printf("%s: skipped: %s\n", folder.c_str(), error.what());
+      CHECK(std::string(error.what()).find("on a GPU it must be a multiple of") !=
+            std::string::npos);
+    }
   }
   test_same_bits_in_any_company("{}");
   test_same_bits_in_any_company("{\"graphs\": false}");

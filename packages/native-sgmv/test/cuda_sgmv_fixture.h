@@ -15,23 +15,24 @@ namespace sgmv {
 constexpr int kNumLayers = 2;
 constexpr int kMargin = 8;  // poisoned columns behind each row of x and y
 constexpr uint16_t kNaN = 0x7fff;
+constexpr float kScale = 4;  // of x
 
 inline std::mt19937 rng(20231028);
 
 inline int uniform(int low, int high) { return std::uniform_int_distribution<int>(low, high)(rng); }
 
-inline float to_float(uint16_t bf16) {
-  const uint32_t bits = uint32_t{bf16} << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
+inline float to_float(uint16_t f16) { return to_f32({&f16, DType::kF16, 1, 1})[0]; }
+
+inline std::vector<float> random_f32(size_t size, float scale) {
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(size);
+  for (float& value : values) value = normal(rng);
+  return values;
 }
 
-inline std::vector<uint16_t> random_bf16(size_t size, float scale) {
-  std::normal_distribution<float> normal(0, scale);
-  std::vector<uint16_t> values(size);
-  for (uint16_t& value : values) value = to_bf16(normal(rng));
-  return values;
+inline std::vector<uint16_t> random_f16(size_t size, float scale) {
+  const std::vector<float> values = random_f32(size, scale);
+  return to_f16({values.data(), DType::kF32, 1, static_cast<int>(size)});
 }
 
 // The adapter, and the device adapter made from it.
@@ -55,8 +56,8 @@ TestAdapter make_adapter(const SgmvGroups& groups, PickRank pick_rank) {
         const int rank = pick_rank(kFirstModule[g] + m);
         if (rank == 0) continue;
         const auto add = [&](int rows, int cols, float scale) {
-          adapter.matrices.push_back(random_bf16(size_t(rows) * cols, scale));
-          return HostMatrix{adapter.matrices.back().data(), DType::kBF16, rows, cols};
+          adapter.matrices.push_back(random_f16(size_t(rows) * cols, scale));
+          return HostMatrix{adapter.matrices.back().data(), DType::kF16, rows, cols};
         };
         layer[kFirstModule[g] + m] = {rank, 0.25f * uniform(1, 8),
                                       add(rank, groups[g].d_in, 1 / std::sqrt(groups[g].d_in)),
@@ -132,8 +133,8 @@ struct Activations {
       : rows(batch.num_rows()),
         d_in(group.d_in),
         d_out(sum_d_out(group)),
-        x(random_bf16(size_t(rows) * (d_in + kMargin), 1)),
-        y(random_bf16(size_t(rows) * (d_out + kMargin), 1)) {
+        x(random_f16(size_t(rows) * (d_in + kMargin), 1)),
+        y(random_f32(size_t(rows) * (d_out + kMargin), 1)) {
     int row = 0;
     for (size_t i = 0; i < batch.lengths.size(); ++i) {
       for (int t = 0; t < batch.lengths[i]; ++t, ++row) {
@@ -142,19 +143,21 @@ struct Activations {
       }
     }
     device_x = DeviceBuffer<uint16_t>(x);
-    device_y = DeviceBuffer<uint16_t>(y);
+    device_y = DeviceBuffer<float>(y);
   }
 
   Matrix x_from(int row, int count) {
-    return {device_x.data() + size_t(row) * (d_in + kMargin), count, d_in, d_in + kMargin};
+    return {device_x.data() + size_t(row) * (d_in + kMargin), count, d_in, d_in + kMargin, kScale};
   }
   Matrix y_from(int row, int count) {
     return {device_y.data() + size_t(row) * (d_out + kMargin), count, d_out, d_out + kMargin};
   }
 
   int rows, d_in, d_out;
-  std::vector<uint16_t> x, y;
-  DeviceBuffer<uint16_t> device_x, device_y;
+  std::vector<uint16_t> x;
+  std::vector<float> y;
+  DeviceBuffer<uint16_t> device_x;
+  DeviceBuffer<float> device_y;
 };
 
 }  // namespace sgmv

@@ -30,6 +30,10 @@ struct DeviceInfo {
   size_t free_bytes;  // by now
 };
 
+// How large operands may become: what a norm or attention writes is bounded by the weights before
+// it, what silu_mul() writes is not.
+enum class OperandRange : uint8_t { kBounded, kProduct };
+
 // What the operations need to know of a model. Set once, before the first step.
 struct ModelShape {
   int num_layers;
@@ -65,10 +69,15 @@ class Backend {
 
   virtual void set_shape(const ModelShape& shape) = 0;
 
-  // Activations and other scratch of num_rows * num_cols activation-type elements, zeroed.
+  // Activations of num_rows * num_cols f32, zeroed.
   virtual Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) = 0;
-  // Bytes of one activation-type element.
-  virtual int activation_bytes() const { return sizeof(float); }
+  // Activations that dense products and SGMV read: x of linear(), of sgmv_shrink() and of
+  // logits(), y of the norms, of attention() and of silu_mul(). Zeroed, in a type that the backend
+  // chooses, and never cut into column ranges.
+  virtual Matrix allocate_operands(DeviceMemory& owner, int num_rows, int num_cols,
+                                   OperandRange /*range*/) {
+    return allocate(owner, num_rows, num_cols);
+  }
 
   // Rows of all parts stacked: [sum(parts.num_rows), num_cols]. `bias` is empty or one value a row.
   virtual std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,

@@ -18,14 +18,15 @@ struct HostMatrix {
   int num_cols;
 };
 
-// A row-major matrix of activations that somebody else owns, in the memory and the activation type
-// of the backend that reads it (f32 on the CPU, bf16 on a GPU). Rows are `stride` elements apart,
-// so a column range of a wider matrix is a Matrix too.
+// A row-major matrix of activations that somebody else owns, in the memory of the backend that
+// reads it. Rows are `stride` elements apart, so a column range of a wider matrix is a Matrix too.
+// Elements are f32, but for operands (Backend::allocate_operands()), whose type is the backend's.
 struct Matrix {
   void* data;
   int num_rows;
   int num_cols;
   int stride;
+  float scale = 1;  // of operands: what the stored elements are to be multiplied by
 };
 
 // How the rows of a batch fall into adapters: rows [s[i], s[i + 1]) belong to segment i.

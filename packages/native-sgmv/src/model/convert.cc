@@ -22,6 +22,21 @@ float from_f16(uint16_t bits) {
                               std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f));
 }
 
+// The f16 nearest to `value`, ties to even.
+uint16_t to_f16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7fff;
+  if (magnitude < 0x38800000) {
+    const float sum =
+        std::bit_cast<float>(magnitude) + 0.5f;  // in steps of 2^-24, as these f16 are
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3f000000));
+  }
+  const uint32_t rounded = (magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13;
+  return static_cast<uint16_t>(sign | std::min<uint32_t>(rounded - (112 << 10), 0x7bff));
+}
+
 // A number is infinite or NaN when all bits of its exponent are set.
 template <typename Bits>
 bool has_exponent(const HostMatrix& matrix, Bits exponent) {
@@ -42,6 +57,13 @@ std::vector<float> to_f32(const HostMatrix& matrix) {
     const auto widen = matrix.dtype == DType::kBF16 ? from_bf16 : from_f16;
     std::transform(values, values + out.size(), out.begin(), widen);
   }
+  return out;
+}
+
+std::vector<uint16_t> to_f16(const HostMatrix& matrix) {
+  const std::vector<float> values = to_f32(matrix);
+  std::vector<uint16_t> out(values.size());
+  std::transform(values.begin(), values.end(), out.begin(), [](float v) { return to_f16(v); });
   return out;
 }
 

@@ -46,11 +46,11 @@ class Decoder final : public Model {
     const int q_cols = config_.num_heads * config_.head_dim;
     const int kv_cols = config_.num_kv_heads * config_.head_dim;
     activations_ = {.residual = allocate(config_.hidden_size),
-                    .x = allocate(config_.hidden_size),
+                    .x = allocate_operands(config_.hidden_size, OperandRange::kBounded),
                     .qkv = allocate(q_cols + 2 * kv_cols),
-                    .attention = allocate(q_cols),
+                    .attention = allocate_operands(q_cols, OperandRange::kBounded),
                     .gate_up = allocate(2 * config_.intermediate_size),
-                    .product = allocate(config_.intermediate_size),
+                    .product = allocate_operands(config_.intermediate_size, OperandRange::kProduct),
                     .y = allocate(config_.hidden_size)};
   }
 
@@ -72,8 +72,12 @@ class Decoder final : public Model {
     return backend_.allocate(memory_.emplace_back(), max_rows_, num_cols);
   }
 
-  Matrix columns(Matrix m, int first, int num_cols) const {
-    m.data = static_cast<char*>(m.data) + static_cast<size_t>(first) * backend_.activation_bytes();
+  Matrix allocate_operands(int num_cols, OperandRange range) {
+    return backend_.allocate_operands(memory_.emplace_back(), max_rows_, num_cols, range);
+  }
+
+  static Matrix columns(Matrix m, int first, int num_cols) {
+    m.data = static_cast<float*>(m.data) + first;
     m.num_cols = num_cols;
     return m;
   }

@@ -29,16 +29,6 @@ __device__ inline float fast_exp2(float x) {
   return y;
 }
 
-// Four 8x8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
-__device__ inline uint4 load_matrices(uint32_t row_address) {
-  uint4 v;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(row_address)
-               : "memory");
-  return v;
-}
-
 // The 16 query rows of a warp in the layout of mma operands.
 template <int kDim>
 struct QueryTile {
@@ -46,15 +36,17 @@ struct QueryTile {
 
   // The pair of values of a row from `col` on; rows[i] is the i-th of this thread's two rows, null
   // if there is none.
-  __device__ void load(const bf16* const (&rows)[2], int head_dim, int lane) {
+  __device__ void load(const float* const (&rows)[2], int head_dim, int lane) {
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int col = k * 16 + i / 2 * 8 + lane % 4 * 2;
-        const bf16* row = rows[i % 2];
-        a[k][i] =
-            row == nullptr || col >= head_dim ? 0 : *reinterpret_cast<const uint32_t*>(row + col);
+        const float* row = rows[i % 2];
+        a[k][i] = 0;
+        if (row == nullptr || col >= head_dim) continue;
+        const float2 pair = *reinterpret_cast<const float2*>(row + col);
+        a[k][i] = to_f16_pair(pair.x, pair.y);
       }
     }
   }
@@ -182,10 +174,10 @@ __device__ inline void add_tile(ChunkSums<kDim>& sums, const QueryTile<kDim>& q,
   const uint32_t values = tile + kHalfTileBytes<kDim>;
 #pragma unroll
   for (int k = 0; k < kTileKeys / 16; ++k) {
-    const uint32_t a0 = to_bf16_pair(score[2 * k][0], score[2 * k][1]);
-    const uint32_t a1 = to_bf16_pair(score[2 * k][2], score[2 * k][3]);
-    const uint32_t a2 = to_bf16_pair(score[2 * k + 1][0], score[2 * k + 1][1]);
-    const uint32_t a3 = to_bf16_pair(score[2 * k + 1][2], score[2 * k + 1][3]);
+    const uint32_t a0 = to_f16_pair(score[2 * k][0], score[2 * k][1]);
+    const uint32_t a1 = to_f16_pair(score[2 * k][2], score[2 * k][3]);
+    const uint32_t a2 = to_f16_pair(score[2 * k + 1][0], score[2 * k + 1][1]);
+    const uint32_t a3 = to_f16_pair(score[2 * k + 1][2], score[2 * k + 1][3]);
     const int key = k * 16 + lane % 16;
 #pragma unroll
     for (int n = 0; n < kDim / 8; n += 2) {
@@ -215,8 +207,8 @@ __device__ inline int find_sequence(const AttentionSequence* sequences, int num_
 }
 
 // Writes two neighbouring outputs of a row, for the columns that exist.
-__device__ inline void store_pair(bf16* y, int col, int head_dim, float low, float high) {
-  if (col < head_dim) *reinterpret_cast<uint32_t*>(y + col) = to_bf16_pair(low, high);
+__device__ inline void store_pair(f16* y, int col, int head_dim, float low, float high) {
+  if (col < head_dim) *reinterpret_cast<uint32_t*>(y + col) = to_f16_pair(low, high);
 }
 
 // Calls f with the compile-time width that heads of `head_dim` are padded to.

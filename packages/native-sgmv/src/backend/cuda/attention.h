@@ -29,8 +29,8 @@ struct AttentionArgs {
   const int32_t* pages;
   KvLayout kv;
   int layer;
-  const __nv_bfloat16* q;
-  __nv_bfloat16* y;
+  const float* q;
+  __half* y;
   int q_stride;
   int y_stride;
   int num_heads;

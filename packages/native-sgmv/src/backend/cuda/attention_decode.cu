@@ -11,7 +11,7 @@
 namespace sgmv {
 namespace {
 
-constexpr int kMaxWarps = 8;
+constexpr int kMaxWarps = 4;
 
 struct DecodeLaunch {
   AttentionArgs args;
@@ -39,8 +39,8 @@ __device__ void store_outputs(const AttentionArgs& args, const ChunkSums<kDim>& 
   for (int h = 0; h < 2; ++h) {
     if (!heads.exists[h]) continue;
     const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
-    bf16* y = args.y + static_cast<int64_t>(item.sequence.first_row) * args.y_stride +
-              head * args.head_dim;
+    f16* y = args.y + static_cast<int64_t>(item.sequence.first_row) * args.y_stride +
+             head * args.head_dim;
     const float inverse = 1 / sums.l[h];
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
@@ -96,9 +96,9 @@ __device__ void load_sums(const AttentionScratch& scratch, const QueryTiles& til
   }
 }
 
-// Counts this item's sums as there; whether all chunks of its sequence, head and tile now are.
+// Counts `num_chunks` sums as there; whether all chunks of the item's queries now are.
 __device__ bool arrive(const AttentionScratch& scratch, const AttentionArgs& args,
-                       const QueryTiles& tiles, const Item& item, int lane) {
+                       const QueryTiles& tiles, const Item& item, int num_chunks, int lane) {
   __threadfence();
   __syncwarp();
   uint32_t* arrived =
@@ -108,38 +108,40 @@ __device__ bool arrive(const AttentionScratch& scratch, const AttentionArgs& arg
       item.tile;
   uint32_t before = 0;
   if (lane == 0) {
-    before = atomicAdd(arrived, 1);
-    if (before + 1 == item.num_chunks) *arrived = 0;
+    before = atomicAdd(arrived, num_chunks);
+    if (before + num_chunks == item.num_chunks) *arrived = 0;
   }
   before = __shfl_sync(kAllLanes, before, 0);
   __threadfence();
-  return before + 1 == item.num_chunks;
+  return before + num_chunks == item.num_chunks;
 }
 
-// Grid: (any). Each warp takes items, one after the other: the number of warps is the GPU's, the
-// number of items the batch's, so that a graph fits every batch. The last to finish a chunk of a
-// sequence adds them all up, in their order.
+// Grid: (any). Each warp has an equal share of the items: the number of warps is the GPU's, the
+// number of items the batch's, so that a graph fits every batch. Chunks are added up in their
+// order, by the warp that has them all, or else by the last to finish.
 template <int kDim>
 __global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
     decode_kernel(const __grid_constant__ DecodeLaunch p) {
   extern __shared__ __align__(128) uint8_t shared[];
-  allow_next_kernel();
   const AttentionArgs& args = p.args;
   const int lane = threadIdx.x % kWarpSize;
   const int warp = threadIdx.x / kWarpSize;
-  const int stride = gridDim.x * (blockDim.x / kWarpSize);
+  const int num_warps = blockDim.x / kWarpSize;
   const int heads_per_kv = args.num_heads / args.kv.num_kv_heads;
   const float scale = kLog2E * rsqrtf(static_cast<float>(args.head_dim));
   const Items items(args);
-  const int first = warp * gridDim.x + blockIdx.x;
+  const int part = blockIdx.x * num_warps + warp;
+  const int begin = items.begin_of(part, gridDim.x * num_warps);
+  const int end = items.begin_of(part + 1, gridDim.x * num_warps);
   TileStream<kDim> stream(args, items, shared_address(shared) + warp * kStages * kTileBytes<kDim>,
-                          first, stride);
+                          begin, end);
   wait_for_previous_kernels();
 
-  for (int index = first; index < items.count(); index += stride) {
+  ChunkSums<kDim> total;
+  for (int index = begin; index < end; ++index) {
     const Item item = items.at(index);
     const Heads heads(items.tiles(), heads_per_kv, item.tile, lane);
-    const bf16* rows[2];
+    const float* rows[2];
     for (int h = 0; h < 2; ++h) {
       const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
       rows[h] = heads.exists[h]
@@ -149,31 +151,37 @@ __global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
     }
     QueryTile<kDim> q;
     q.load(rows, args.head_dim, lane);
-    const int begin = first_visible(item.sequence.context_len - 1, args.sliding_window);
-    const VisibleKeys visible{{begin, begin},
-                              {item.sequence.context_len, item.sequence.context_len}};
+    const int context_len = item.sequence.context_len;
+    const int first_key = first_visible(context_len - 1, args.sliding_window);
+    const VisibleKeys visible{{first_key, first_key}, {context_len, context_len}};
 
     ChunkSums<kDim> sums;
     sums.clear();
     for (int key = item.first_key; key < item.end_key; key += kTileKeys) {
+      // The next kernel begins by fetching weights, which should fill the time that this one needs
+      // once its last tiles are on their way.
+      if (index + 1 == end && key + kStages * kTileKeys >= item.end_key) allow_next_kernel();
       add_tile<kDim>(sums, q, stream.front(), key, visible, scale, lane);
       stream.pop();
     }
     sums.finish();
-    if (item.num_chunks > 1) {
+    if (item.first() >= begin && item.end() <= end) {
+      if (item.chunk == 0) total.clear();
+      total.add(sums);
+      if (index + 1 < item.end()) continue;
+    } else {
       store_sums<kDim>(p.scratch, items.tiles(), sums, index, heads, lane);
-      if (!arrive(p.scratch, args, items.tiles(), item, lane)) continue;
-      const int chunk_items = args.kv.num_kv_heads * items.tiles().count;
-      const int task = index / chunk_items;
-      int other = index - (task - item.sequence.first_task) * chunk_items;
-      sums.clear();
-      for (int i = 0; i < item.num_chunks; ++i, other += chunk_items) {
-        ChunkSums<kDim> chunk;
-        load_sums<kDim>(p.scratch, items.tiles(), chunk, other, heads, lane);
-        sums.add(chunk);
+      const int last = min(item.end(), end) - 1;
+      if (index < last) continue;
+      const int num_own = last + 1 - max(item.first(), begin);
+      if (!arrive(p.scratch, args, items.tiles(), item, num_own, lane)) continue;
+      total.clear();
+      for (int other = item.first(); other < item.end(); ++other) {
+        load_sums<kDim>(p.scratch, items.tiles(), sums, other, heads, lane);
+        total.add(sums);
       }
     }
-    store_outputs<kDim>(args, sums, item, heads, lane);
+    store_outputs<kDim>(args, total, item, heads, lane);
   }
 }
 

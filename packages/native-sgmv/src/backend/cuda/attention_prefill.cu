@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
 
   QueryTile<kDim> q;
   VisibleKeys visible{};
-  const bf16* q_rows[2];
+  const float* q_rows[2];
   for (int h = 0; h < 2; ++h) {
     q_rows[h] = nullptr;
     if (!rows.exists[h]) continue;
@@ -100,8 +100,8 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     if (!rows.exists[h]) continue;
-    bf16* y = args.y + static_cast<int64_t>(sequence.first_row + rows.row[h]) * args.y_stride +
-              rows.head[h] * args.head_dim;
+    f16* y = args.y + static_cast<int64_t>(sequence.first_row + rows.row[h]) * args.y_stride +
+             rows.head[h] * args.head_dim;
     const float inverse = 1 / total.l[h];
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {

@@ -9,7 +9,7 @@
 namespace sgmv {
 namespace {
 
-constexpr int kMinMajor = 8;  // sm_80: bf16 on tensor cores, asynchronous copies
+constexpr int kMinMajor = 8;  // sm_80: larger tensor core tiles, asynchronous copies
 
 // Sets the device of this thread and says what it is. Throws if it is none that the kernels run on.
 std::string open_device(int id) {
@@ -33,7 +33,7 @@ std::string open_device(int id) {
   return name;
 }
 
-// What the projections and the embedding take at least, in bf16. Said before the first is loaded,
+// What the projections and the embedding take at least, in f16. Said before the first is loaded,
 // so that the message can say how much there should have been.
 void check_weights_fit(const ModelShape& shape, const DeviceInfo& device) {
   const double q = double{1} * shape.num_heads * shape.head_dim;
@@ -46,6 +46,16 @@ void check_weights_fit(const ModelShape& shape, const DeviceInfo& device) {
                          " and the GPU has " + megabytes(device.free_bytes) + " of " +
                          megabytes(device.total_bytes) +
                          " left; free the GPU, or take a smaller model.");
+}
+
+Matrix allocate_matrix(DeviceMemory& owner, int num_rows, int num_cols, size_t element_bytes) {
+  // Graphs have a few rows more than their batch.
+  const size_t padded = graph_rows_for(num_rows);
+  const size_t num_bytes = std::max<size_t>(padded * num_cols * element_bytes, 1);
+  DeviceBytes memory = allocate_device(num_bytes, "activations; lower maxStepTokens");
+  CUDA_CHECK(cudaMemset(memory.get(), 0, num_bytes));
+  owner = DeviceMemory(memory.release(), [](void* bytes) { cudaFree(bytes); });
+  return {owner.get(), num_rows, num_cols, num_cols};
 }
 
 void check_multiple(const char* what, int value, int of) {
@@ -67,7 +77,7 @@ CudaBackend::~CudaBackend() { cudaStreamSynchronize(stream_); }
 
 std::string CudaBackend::describe() const {
   const size_t version = product_.version();
-  return "CUDA, " + name_ + ", bf16, cuBLASLt " + std::to_string(version / 10000) + "." +
+  return "CUDA, " + name_ + ", f16, cuBLASLt " + std::to_string(version / 10000) + "." +
          std::to_string(version / 100 % 100);
 }
 
@@ -87,13 +97,14 @@ void CudaBackend::set_shape(const ModelShape& shape) {
 }
 
 Matrix CudaBackend::allocate(DeviceMemory& owner, int num_rows, int num_cols) {
-  // Graphs have a few rows more than their batch.
-  const size_t padded = graph_rows_for(num_rows);
-  const size_t num_bytes = std::max<size_t>(padded * num_cols * sizeof(uint16_t), 1);
-  DeviceBytes memory = allocate_device(num_bytes, "activations; lower maxStepTokens");
-  CUDA_CHECK(cudaMemset(memory.get(), 0, num_bytes));
-  owner = DeviceMemory(memory.release(), [](void* bytes) { cudaFree(bytes); });
-  return {owner.get(), num_rows, num_cols, num_cols};
+  return allocate_matrix(owner, num_rows, num_cols, sizeof(float));
+}
+
+Matrix CudaBackend::allocate_operands(DeviceMemory& owner, int num_rows, int num_cols,
+                                      OperandRange range) {
+  Matrix matrix = allocate_matrix(owner, num_rows, num_cols, sizeof(uint16_t));
+  if (range == OperandRange::kProduct) matrix.scale = kProductScale;
+  return matrix;
 }
 
 size_t CudaBackend::page_bytes() const {

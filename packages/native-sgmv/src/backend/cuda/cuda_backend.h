@@ -29,20 +29,21 @@ struct CudaOptions {
 };
 
 constexpr int kMaxNormCols = 32768;
+constexpr float kProductScale = 64;
 
 // Throws where the kernels were not built for the card, saying so.
 void check_code(const std::string& card);
 
-// bf16, row by row: an embedding table.
+// f16, row by row: an embedding table.
 struct CudaMatrix final : Weights {
   DeviceArray<uint16_t> values;
   int num_cols = 0;
 };
 
-// y = x w^T + bias, w being the parts of load_linear() stacked, bf16.
+// y = x w^T + bias, w being the parts of load_linear() stacked, f16.
 struct CudaLinear final : Weights {
   DeviceArray<uint16_t> w;
-  DeviceArray<uint16_t> bias;
+  DeviceArray<float> bias;
   int num_rows = 0;
   int num_cols = 0;
 };
@@ -51,9 +52,14 @@ struct CudaVector final : Weights {
   DeviceArray<float> values;
 };
 
-// Runs a step on one GPU: bf16 activations and weights, f32 sums. Each operation is a file of its
-// own, as under cpu/. The result for a row depends on that row and its sequence alone, as far as
-// cuBLASLt lets it (dense_product.h).
+// Runs a step on one GPU. Each operation is a file of its own, as under cpu/. The result for a row
+// depends on that row and its sequence alone, as far as cuBLASLt lets it (dense_product.h).
+//
+// Activations and sums are f32. What tensor cores multiply is f16: weights, adapters, keys, values
+// and operands. Of the 16-bit types it is the more exact by three bits, and holds bf16 weights as
+// they are from 2^-17 to 65504; smaller ones are rounded to multiples of 2^-24. Operands of
+// kProduct are stored divided by kProductScale, an exact power of two, to make room at the upper
+// end; what is too large even so becomes the largest number.
 //
 // Steps in which every sequence decodes are recorded as CUDA graphs, one for each bucket of rows,
 // with and without adapters, when their shape comes a second time; the graphs' rows beyond the
@@ -68,7 +74,8 @@ class CudaBackend final : public Backend {
   double measure_read_rate() const override;
   void set_shape(const ModelShape& shape) override;
   Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) override;
-  int activation_bytes() const override { return 2; }
+  Matrix allocate_operands(DeviceMemory& owner, int num_rows, int num_cols,
+                           OperandRange range) override;
   std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,
                                        std::span<const float> bias) override;
   std::unique_ptr<Weights> load_embedding(const HostMatrix& table) override;

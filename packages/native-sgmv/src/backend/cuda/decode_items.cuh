@@ -8,16 +8,22 @@ namespace sgmv {
 
 constexpr int kStages = 2;  // tiles that a warp keeps in flight
 
-// One chunk of keys, for one tile of the query heads of one KV head of one sequence.
+// One chunk of keys, for one tile of the query heads of one KV head of one sequence. The chunks of
+// the same queries follow each other.
 struct Item {
   int index;  // of all items
   AttentionSequence sequence;
   int sequence_index;
   int kv_head;
   int tile;
+  int chunk;  // of num_chunks
   int num_chunks;
   int first_key;
   int end_key;
+
+  // The items of the same queries.
+  __device__ int first() const { return index - chunk; }
+  __device__ int end() const { return first() + num_chunks; }
 };
 
 class Items {
@@ -33,19 +39,30 @@ class Items {
   __device__ Item at(int index) const {
     Item item;
     item.index = index;
-    item.tile = index % tiles_.count;
-    item.kv_head = index / tiles_.count % args_.kv.num_kv_heads;
-    const int task = index / tiles_.count / args_.kv.num_kv_heads;
-    item.sequence_index = find_sequence(args_.sequences, *args_.num_sequences, task);
+    const int per_chunk = args_.kv.num_kv_heads * tiles_.count;
+    item.sequence_index = find_sequence(args_.sequences, *args_.num_sequences, index / per_chunk);
     item.sequence = args_.sequences[item.sequence_index];
     const int context_len = item.sequence.context_len;
     const int visible = first_visible(context_len - 1, args_.sliding_window);
     const int first_chunk = visible / kChunkKeys;
-    const int chunk = first_chunk + task - item.sequence.first_task;
     item.num_chunks = (context_len + kChunkKeys - 1) / kChunkKeys - first_chunk;
-    item.first_key = max(chunk * kChunkKeys, visible / kTileKeys * kTileKeys);
-    item.end_key = min((chunk + 1) * kChunkKeys, context_len);
+    const int in_sequence = index - item.sequence.first_task * per_chunk;
+    item.chunk = in_sequence % item.num_chunks;
+    item.tile = in_sequence / item.num_chunks % tiles_.count;
+    item.kv_head = in_sequence / item.num_chunks / tiles_.count;
+    const int first_key = (first_chunk + item.chunk) * kChunkKeys;
+    item.first_key = max(first_key, visible / kTileKeys * kTileKeys);
+    item.end_key = min(first_key + kChunkKeys, context_len);
     return item;
+  }
+
+  // Where the share of the `part`-th of `num_parts` begins. Queries of two chunks are not divided,
+  // since adding up the sums of two warps costs them more than a chunk more or less.
+  __device__ int begin_of(int part, int num_parts) const {
+    const int begin = static_cast<int>(int64_t{part} * count_ / num_parts);
+    if (begin == count_) return begin;
+    const Item item = at(begin);
+    return item.num_chunks == 2 ? item.first() : begin;
   }
 
  private:
@@ -58,10 +75,11 @@ class Items {
 template <int kDim>
 class TileStream {
  public:
-  __device__ TileStream(const AttentionArgs& args, const Items& items, uint32_t ring, int first,
-                        int stride)
-      : args_(args), items_(items), ring_(ring), index_(first), stride_(stride) {
-    if (index_ < items_.count()) begin_item();
+  // Of the items [begin, end).
+  __device__ TileStream(const AttentionArgs& args, const Items& items, uint32_t ring, int begin,
+                        int end)
+      : args_(args), items_(items), ring_(ring), index_(begin), end_(end) {
+    if (index_ < end_) begin_item();
 #pragma unroll 1
     for (int i = 0; i < kStages; ++i) refill();
   }
@@ -87,7 +105,7 @@ class TileStream {
 
   __device__ void refill() {
     const int lane = threadIdx.x % kWarpSize;
-    if (index_ >= items_.count()) {
+    if (index_ >= end_) {
       asm volatile("cp.async.commit_group;" ::: "memory");
     } else {
       // All but the last token were written by earlier steps.
@@ -97,8 +115,7 @@ class TileStream {
                        item_.kv_head, 0, kTileKeys, lane);
       key_ += kTileKeys;
       if (key_ >= item_.end_key) {
-        index_ += stride_;
-        if (index_ < items_.count()) begin_item();
+        if (++index_ < end_) begin_item();
       }
     }
     slot_ = slot_ + 1 == kStages ? 0 : slot_ + 1;
@@ -108,7 +125,7 @@ class TileStream {
   const Items& items_;
   uint32_t ring_;
   int index_;
-  int stride_;
+  int end_;
   Item item_;
   int key_ = 0;
   int slot_ = 0;  // the oldest, which is the next to be filled

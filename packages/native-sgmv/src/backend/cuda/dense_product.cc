@@ -15,7 +15,6 @@ constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr int kMaxCandidates = 32;
 constexpr int kTimedRuns = 6;
 constexpr int kRepeats = 2;
-constexpr int kComparedRows = 64;
 
 // Numbers of rows that share a kernel: up to 1, 2, 4, 8, ...
 int bucket_of(int num_rows) {
@@ -38,10 +37,9 @@ class DenseProduct::Call {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     }
-    const cudaDataType_t out = p.f32_out ? CUDA_R_32F : CUDA_R_16BF;
-    w = layout(CUDA_R_16BF, p.num_inputs, p.num_outputs, p.num_inputs);
-    x = layout(CUDA_R_16BF, p.num_inputs, p.num_rows, p.x_stride);
-    y = layout(out, p.num_outputs, p.num_rows, p.y_stride);
+    w = layout(CUDA_R_16F, p.num_inputs, p.num_outputs, p.num_inputs);
+    x = layout(CUDA_R_16F, p.num_inputs, p.num_rows, p.x_stride);
+    y = layout(CUDA_R_32F, p.num_outputs, p.num_rows, p.y_stride);
   }
   ~Call() {
     lt_.destroy_layout(y);
@@ -91,33 +89,51 @@ void DenseProduct::add_weights(const void* w, int num_outputs, int num_inputs) {
 }
 
 void DenseProduct::run(const Product& p) {
-  Choice& choice = choices_[{p.num_outputs, p.num_inputs, p.f32_out, p.bias != nullptr}];
-  const cublasLtMatmulAlgo_t& algo = choose(p, choice);
-  if (!multiply(p, algo)) {
+  if (p.num_rows <= kMaxSkinnyRows && skinny_.is_supported()) {
+    skinny_.run(p, stream_);
+  } else {
+    run_library(p);
+  }
+}
+
+bool DenseProduct::run_library(const Product& p) {
+  Choice& choice = choices_[{p.num_outputs, p.num_inputs, p.bias != nullptr, p.scale}];
+  const Algo& algo = choose(p, choice);
+  if (!multiply(p, algo.algo)) {
     throw std::runtime_error(
         "cublasLtMatmul failed for a product of " + std::to_string(p.num_rows) + " rows, " +
         std::to_string(p.num_outputs) + " outputs and " + std::to_string(p.num_inputs) + " inputs");
   }
+  return algo.agrees;
 }
 
 bool DenseProduct::multiply(const Product& p, const cublasLtMatmulAlgo_t& algo) {
   const Call call(lt_, p);
-  const float one = 1;
   const float zero = 0;
   const cublasStatus_t status =
-      lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.x, call.x, &zero, p.y, call.y, p.y,
+      lt_.matmul(handle_, call.desc, &p.scale, p.w, call.w, p.x, call.x, &zero, p.y, call.y, p.y,
                  call.y, &algo, workspace_.get(), kWorkspaceBytes, stream_);
   return status == CUBLAS_STATUS_SUCCESS;
 }
 
-const cublasLtMatmulAlgo_t& DenseProduct::choose(const Product& p, Choice& choice) {
-  Algo& chosen = choice.by_bucket[bucket_of(p.num_rows)];
-  if (chosen.found) return chosen.algo;
-
-  std::vector<uint8_t> expected;
-  if (same_bits_ && choice.reference.found && multiply(p, choice.reference.algo)) {
-    expected = read_output(p);
+// The outputs of the first rows that a kernel should give bit for bit; none if any will do.
+std::vector<float> DenseProduct::expected_output(const Product& p, const Choice& choice) {
+  if (!same_bits_) return {};
+  if (skinny_.is_supported()) {
+    Product first = p;
+    first.num_rows = std::min(p.num_rows, kMaxSkinnyRows);
+    skinny_.run(first, stream_);
+    return read_output(p);
   }
+  if (!choice.reference.found || !multiply(p, choice.reference.algo)) return {};
+  return read_output(p);
+}
+
+const DenseProduct::Algo& DenseProduct::choose(const Product& p, Choice& choice) {
+  Algo& chosen = choice.by_bucket[bucket_of(p.num_rows)];
+  if (chosen.found) return chosen;
+
+  const std::vector<float> expected = expected_output(p, choice);
   float best_ms = std::numeric_limits<float>::infinity();
   bool best_agrees = false;
   for (const cublasLtMatmulAlgo_t& algo : candidates(p)) {
@@ -127,7 +143,7 @@ const cublasLtMatmulAlgo_t& DenseProduct::choose(const Product& p, Choice& choic
     if (agrees < best_agrees || (agrees == best_agrees && ms >= best_ms)) continue;
     best_ms = ms;
     best_agrees = agrees;
-    chosen = {algo, true};
+    chosen = {algo, true, agrees};
   }
   if (!chosen.found) {
     throw std::runtime_error("cuBLASLt has no kernel for a product of " +
@@ -135,7 +151,7 @@ const cublasLtMatmulAlgo_t& DenseProduct::choose(const Product& p, Choice& choic
                              std::to_string(p.num_inputs) + " inputs");
   }
   if (!choice.reference.found) choice.reference = chosen;
-  return chosen.algo;
+  return chosen;
 }
 
 std::vector<cublasLtMatmulAlgo_t> DenseProduct::candidates(const Product& p) {
@@ -154,12 +170,11 @@ std::vector<cublasLtMatmulAlgo_t> DenseProduct::candidates(const Product& p) {
 }
 
 // Rows of y that are enough to tell two kernels apart.
-std::vector<uint8_t> DenseProduct::read_output(const Product& p) const {
-  const size_t element = p.f32_out ? 4 : 2;
-  const size_t width = p.num_outputs * element;
-  const int num_rows = std::min(p.num_rows, kComparedRows);
-  std::vector<uint8_t> out(width * num_rows);
-  CUDA_CHECK(cudaMemcpy2DAsync(out.data(), width, p.y, p.y_stride * element, width, num_rows,
+std::vector<float> DenseProduct::read_output(const Product& p) const {
+  const int num_rows = std::min(p.num_rows, kMaxSkinnyRows);
+  const size_t width = p.num_outputs * sizeof(float);
+  std::vector<float> out(static_cast<size_t>(p.num_outputs) * num_rows);
+  CUDA_CHECK(cudaMemcpy2DAsync(out.data(), width, p.y, p.y_stride * sizeof(float), width, num_rows,
                                cudaMemcpyDeviceToHost, stream_));
   CUDA_CHECK(cudaStreamSynchronize(stream_));
   return out;

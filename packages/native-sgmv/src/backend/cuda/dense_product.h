@@ -10,28 +10,17 @@
 
 #include "backend/cuda/cublas_lt.h"
 #include "backend/cuda/device_memory.h"
+#include "backend/cuda/product.h"
+#include "backend/cuda/skinny_product.h"
 
 namespace sgmv {
 
-// y = x w^T + bias on cuBLASLt: bf16 in, f32 sums.
-struct Product {
-  int num_rows;
-  int num_outputs;
-  int num_inputs;
-  const void* x;  // [num_rows, num_inputs] bf16
-  int x_stride;
-  const void* w;     // [num_outputs, num_inputs] bf16
-  const void* bias;  // [num_outputs] bf16, or null
-  void* y;           // [num_rows, num_outputs]
-  int y_stride;
-  bool f32_out;  // y is f32, else bf16
-};
-
-// Which of cuBLASLt's many kernels multiplies is measured when a shape is first seen, on weights
-// that are not in L2, and kept for all numbers of rows of the same bucket. Among the kernels those
-// are preferred that give a row the same bits as the shape's first pick did, whatever the number of
-// rows: so a sequence's tokens do not depend on the batch around it. Without `same_bits` the
-// fastest are taken.
+// Products of few rows are the skinny kernel's, where the device can run it, the others
+// cuBLASLt's. Which of cuBLASLt's many kernels multiplies is measured when a shape is first seen,
+// on weights that are not in L2, and kept for all numbers of rows of the same bucket. Among the
+// kernels those are preferred that give a row the same bits as the skinny kernel does, or, without
+// it, as the shape's first pick did: so a sequence's tokens do not depend on the batch around it.
+// Without `same_bits` the fastest are taken.
 class DenseProduct {
  public:
   DenseProduct(const std::string& library_path, bool same_bits, cudaStream_t stream);
@@ -44,6 +33,9 @@ class DenseProduct {
 
   // Measures, which it must not do during capture, when a bucket of rows is new.
   void run(const Product& product);
+  // By cuBLASLt, whatever the number of rows, for comparison; true if the kernel that was chosen
+  // gives the same bits as the skinny one.
+  bool run_library(const Product& product);
 
   size_t version() const { return lt_.get_version(); }
 
@@ -51,13 +43,14 @@ class DenseProduct {
   struct Shape {
     int num_outputs;
     int num_inputs;
-    bool f32_out;
     bool has_bias;
+    float scale;
     auto operator<=>(const Shape&) const = default;
   };
   struct Algo {
     cublasLtMatmulAlgo_t algo;
     bool found = false;
+    bool agrees = false;
   };
   struct Choice {
     Algo reference;  // of the first bucket that was seen
@@ -65,15 +58,17 @@ class DenseProduct {
   };
   class Call;
 
-  const cublasLtMatmulAlgo_t& choose(const Product& product, Choice& choice);
+  const Algo& choose(const Product& product, Choice& choice);
   std::vector<cublasLtMatmulAlgo_t> candidates(const Product& product);
-  std::vector<uint8_t> read_output(const Product& product) const;
+  std::vector<float> expected_output(const Product& product, const Choice& choice);
+  std::vector<float> read_output(const Product& product) const;
   float measure(const Product& product, const cublasLtMatmulAlgo_t& algo);
   bool multiply(const Product& product, const cublasLtMatmulAlgo_t& algo);
 
   CublasLt lt_;
   const bool same_bits_;
   cudaStream_t stream_;
+  const SkinnyProduct skinny_;
   cublasLtHandle_t handle_ = nullptr;
   cublasLtMatmulPreference_t preference_ = nullptr;
   DeviceBytes workspace_;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace sgmv {
 
-using bf16 = __nv_bfloat16;
+using f16 = __half;
 
 constexpr int kWarpSize = 32;
 constexpr unsigned kAllLanes = 0xffffffff;
@@ -52,24 +52,35 @@ __device__ inline void begin_kernel() {
   wait_for_previous_kernels();
 }
 
-// Eight bf16, loaded and stored at once.
+// Eight values of a row: f32 in activations, f16 in operands.
 struct Octet {
-  uint4 bits;
+  float at[8];
 
-  __device__ static Octet load(const bf16* from) { return {*reinterpret_cast<const uint4*>(from)}; }
-  __device__ void store(bf16* to) const { *reinterpret_cast<uint4*>(to) = bits; }
-
-  __device__ void unpack(float (&values)[8]) const {
+  __device__ static Octet load(const float* from) {
+    const float4 low = *reinterpret_cast<const float4*>(from);
+    const float4 high = *reinterpret_cast<const float4*>(from + 4);
+    return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+  }
+  __device__ static Octet load(const f16* from) {
+    const uint4 bits = *reinterpret_cast<const uint4*>(from);
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+    Octet octet;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      values[2 * i] = __uint_as_float(words[i] << 16);
-      values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000);
+      const float2 pair = __half22float2(reinterpret_cast<const __half2&>(words[i]));
+      octet.at[2 * i] = pair.x;
+      octet.at[2 * i + 1] = pair.y;
     }
+    return octet;
   }
-  __device__ static Octet pack(const float (&values)[8]) {
-    return {{to_bf16_pair(values[0], values[1]), to_bf16_pair(values[2], values[3]),
-             to_bf16_pair(values[4], values[5]), to_bf16_pair(values[6], values[7])}};
+  __device__ void store(float* to) const {
+    *reinterpret_cast<float4*>(to) = make_float4(at[0], at[1], at[2], at[3]);
+    *reinterpret_cast<float4*>(to + 4) = make_float4(at[4], at[5], at[6], at[7]);
+  }
+  __device__ void store(f16* to) const {
+    *reinterpret_cast<uint4*>(to) =
+        make_uint4(to_f16_pair(at[0], at[1]), to_f16_pair(at[2], at[3]), to_f16_pair(at[4], at[5]),
+                   to_f16_pair(at[6], at[7]));
   }
 };
 

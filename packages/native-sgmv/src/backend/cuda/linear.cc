@@ -11,9 +11,10 @@ void CudaBackend::linear(Matrix y, Matrix x, const Weights& w) {
                 .x_stride = x.stride,
                 .w = linear.w.data(),
                 .bias = linear.bias.data(),
-                .y = y.data,
+                .y = data<float>(y),
                 .y_stride = y.stride,
-                .f32_out = false});
+                .scale = x.scale,
+                .next_reads_x = upload_.sizes().num_segments > 0});
 }
 
 }  // namespace sgmv

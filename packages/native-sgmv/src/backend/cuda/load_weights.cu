@@ -1,4 +1,4 @@
-#include <cuda_fp16.h>
+#include <cuda_bf16.h>
 
 #include <algorithm>
 
@@ -13,26 +13,26 @@ constexpr int kThreads = 256;
 constexpr size_t kPieceValues = size_t{16} << 20;
 
 __device__ float to_f32(float value) { return value; }
-__device__ float to_f32(__half value) { return __half2float(value); }
+__device__ float to_f32(__nv_bfloat16 value) { return __bfloat162float(value); }
 
 // Grid: (values / kThreads).
 template <typename T>
-__global__ void convert_kernel(bf16* out, const T* values, size_t size) {
+__global__ void convert_kernel(uint16_t* out, const T* values, size_t size) {
   const size_t i = size_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i < size) out[i] = __float2bfloat16_rn(to_f32(values[i]));
+  if (i < size) out[i] = static_cast<uint16_t>(to_f16_pair(to_f32(values[i]), 0));
 }
 
 template <typename T>
 void convert(uint16_t* out, const void* host, size_t size, cudaStream_t stream) {
-  const DeviceBytes piece = allocate_device(std::min(size, kPieceValues) * sizeof(T),
-                                            "the conversion of weights to bf16");
+  const DeviceBytes piece =
+      allocate_device(std::min(size, kPieceValues) * sizeof(T), "the conversion of weights to f16");
   for (size_t first = 0; first < size; first += kPieceValues) {
     const size_t count = std::min(kPieceValues, size - first);
     CUDA_CHECK(cudaMemcpyAsync(piece.get(), static_cast<const T*>(host) + first, count * sizeof(T),
                                cudaMemcpyHostToDevice, stream));
     const auto num_blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
     convert_kernel<<<num_blocks, kThreads, 0, stream>>>(
-        reinterpret_cast<bf16*>(out) + first, reinterpret_cast<const T*>(piece.get()), count);
+        out + first, reinterpret_cast<const T*>(piece.get()), count);
     CUDA_CHECK(cudaGetLastError());
   }
   CUDA_CHECK(cudaStreamSynchronize(stream));
@@ -48,18 +48,18 @@ DeviceArray<float> copy_values(std::span<const float> values) {
 
 }  // namespace
 
-// Copies a matrix to the values from `first` on, as bf16.
+// Copies a matrix to the values from `first` on, as f16.
 void CudaBackend::upload(DeviceArray<uint16_t>& to, size_t first, const HostMatrix& matrix) {
   const size_t size = static_cast<size_t>(matrix.num_rows) * matrix.num_cols;
   uint16_t* out = to.data() + first;
   switch (matrix.dtype) {
-    case DType::kBF16:
+    case DType::kF16:
       CUDA_CHECK(cudaMemcpyAsync(out, matrix.data, size * sizeof(uint16_t), cudaMemcpyHostToDevice,
                                  stream_));
       stream_.wait();
       return;
-    case DType::kF16:
-      return convert<__half>(out, matrix.data, size, stream_);
+    case DType::kBF16:
+      return convert<__nv_bfloat16>(out, matrix.data, size, stream_);
     case DType::kF32:
       return convert<float>(out, matrix.data, size, stream_);
   }
@@ -77,8 +77,7 @@ std::unique_ptr<Weights> CudaBackend::load_linear(std::span<const HostMatrix> pa
     first += static_cast<size_t>(part.num_rows) * part.num_cols;
   }
   if (!bias.empty()) {
-    linear->bias = {bias.size(), kPurpose};
-    upload(linear->bias, 0, {bias.data(), DType::kF32, 1, static_cast<int>(bias.size())});
+    linear->bias = copy_values(bias);
   }
   product_.add_weights(linear->w.data(), linear->num_rows, linear->num_cols);
   return linear;

@@ -7,13 +7,13 @@ namespace {
 constexpr int kThreads = 256;
 
 // Grid: (samples). y[i] = x[rows[i]]
-__global__ void gather_kernel(bf16* y, const bf16* x, int x_stride, const int32_t* rows,
+__global__ void gather_kernel(f16* y, const f16* x, int x_stride, const int32_t* rows,
                               int num_cols) {
   begin_kernel();
-  const bf16* from = x + static_cast<int64_t>(rows[blockIdx.x]) * x_stride;
-  bf16* to = y + static_cast<int64_t>(blockIdx.x) * num_cols;
+  const f16* from = x + static_cast<int64_t>(rows[blockIdx.x]) * x_stride;
+  f16* to = y + static_cast<int64_t>(blockIdx.x) * num_cols;
   for (int i = threadIdx.x * 8; i < num_cols; i += kThreads * 8)
-    Octet::load(from + i).store(to + i);
+    *reinterpret_cast<uint4*>(to + i) = *reinterpret_cast<const uint4*>(from + i);
 }
 
 }  // namespace
@@ -22,8 +22,8 @@ void CudaBackend::logits(Matrix x, const Weights& w) {
   const auto& linear = static_cast<const CudaLinear&>(w);
   const int num_samples = graph_rows_ > 0 ? graph_rows_ : static_cast<int>(batch_->samples.size());
   if (num_samples == 0) return;
-  auto* sampled = reinterpret_cast<bf16*>(sampled_x_.data());
-  launch(gather_kernel, dim3(num_samples), kThreads, 0, stream_, sampled, data<bf16>(x), x.stride,
+  auto* sampled = reinterpret_cast<f16*>(sampled_x_.data());
+  launch(gather_kernel, dim3(num_samples), kThreads, 0, stream_, sampled, data<f16>(x), x.stride,
          arrays_.sampled_rows, x.num_cols);
   product_.run({.num_rows = num_samples,
                 .num_outputs = linear.num_rows,
@@ -34,7 +34,7 @@ void CudaBackend::logits(Matrix x, const Weights& w) {
                 .bias = nullptr,
                 .y = logits_.data(),
                 .y_stride = linear.num_rows,
-                .f32_out = true});
+                .scale = x.scale});
 }
 
 }  // namespace sgmv

@@ -7,9 +7,9 @@ namespace {
 constexpr int kWarps = 8;
 
 struct RopeArgs {
-  bf16* q;
-  bf16* k;
-  bf16* v;
+  float* q;
+  float* k;
+  float* v;
   int stride;  // of all three
   int num_heads;
   int num_kv_heads;
@@ -34,26 +34,27 @@ struct Angles {
 
 // Rotates the half-split pairs of a head, two of them a lane at a time. `first` are the angles of
 // the first two.
-__device__ void rotate(const RopeArgs& p, bf16* head, int t, const Angles& first, int lane) {
+__device__ void rotate(const RopeArgs& p, float* head, int t, const Angles& first, int lane) {
   const int half = p.head_dim / 2;
   for (int i = lane * 2; i < half; i += kWarpSize * 2) {
     const Angles angles = i == lane * 2 ? first : Angles(p, t, i);
-    auto* low = reinterpret_cast<__nv_bfloat162*>(head + i);
-    auto* high = reinterpret_cast<__nv_bfloat162*>(head + i + half);
-    const float2 a = __bfloat1622float2(*low);
-    const float2 b = __bfloat1622float2(*high);
+    auto* low = reinterpret_cast<float2*>(head + i);
+    auto* high = reinterpret_cast<float2*>(head + i + half);
+    const float2 a = *low;
+    const float2 b = *high;
     const float2 c = angles.cos;
     const float2 s = angles.sin;
-    *low = __floats2bfloat162_rn(a.x * c.x - b.x * s.x, a.y * c.y - b.y * s.y);
-    *high = __floats2bfloat162_rn(b.x * c.x + a.x * s.x, b.y * c.y + a.y * s.y);
+    *low = make_float2(a.x * c.x - b.x * s.x, a.y * c.y - b.y * s.y);
+    *high = make_float2(b.x * c.x + a.x * s.x, b.y * c.y + a.y * s.y);
   }
 }
 
 // The padding behind a head holds zeros, since what multiplies it must be finite.
-__device__ void append(bf16* to, const bf16* head, int head_dim, int stride, int lane) {
+__device__ void append(f16* to, const float* head, int head_dim, int stride, int lane) {
   for (int i = lane * 2; i < stride; i += kWarpSize * 2) {
-    *reinterpret_cast<uint32_t*>(to + i) =
-        i < head_dim ? *reinterpret_cast<const uint32_t*>(head + i) : 0;
+    const float2 pair =
+        i < head_dim ? *reinterpret_cast<const float2*>(head + i) : make_float2(0, 0);
+    *reinterpret_cast<uint32_t*>(to + i) = to_f16_pair(pair.x, pair.y);
   }
 }
 
@@ -76,20 +77,20 @@ __global__ void rope_append_kernel(const __grid_constant__ RopeArgs p, int layer
   head -= p.num_heads;
   const bool is_value = head >= p.num_kv_heads;
   if (is_value) head -= p.num_kv_heads;
-  bf16* from = (is_value ? p.v : p.k) + row + head * p.head_dim;
+  float* from = (is_value ? p.v : p.k) + row + head * p.head_dim;
   if (!is_value) {
     rotate(p, from, t, first, lane);
     __syncwarp();
   }
-  bf16* to = p.kv.head(kv_slot / p.kv.page_size, layer, head, is_value) +
-             kv_slot % p.kv.page_size * p.kv.stride;
+  f16* to = p.kv.head(kv_slot / p.kv.page_size, layer, head, is_value) +
+            kv_slot % p.kv.page_size * p.kv.stride;
   append(to, from, p.head_dim, p.kv.stride, lane);
 }
 
 }  // namespace
 
 void CudaBackend::rope_append(Matrix q, Matrix k, Matrix v, int layer) {
-  const RopeArgs args{data<bf16>(q),    data<bf16>(k),       data<bf16>(v),    q.stride,
+  const RopeArgs args{data<float>(q),   data<float>(k),      data<float>(v),   q.stride,
                       shape_.num_heads, shape_.num_kv_heads, shape_.head_dim,  rope_cos_.data(),
                       rope_sin_.data(), arrays_.positions,   arrays_.kv_slots, kv_layout()};
   const int num_heads = shape_.num_heads + 2 * shape_.num_kv_heads;

@@ -26,7 +26,6 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
     sgmv_kernel(const __grid_constant__ SgmvLaunch p) {
   using Layout = SharedLayout<kRows>;
   extern __shared__ __align__(128) uint8_t shared[];
-  allow_next_kernel();
 
   const int cluster = blockIdx.x / kClusterBlocks;
   const SgmvItem item = p.items[cluster];
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
   __syncthreads();
   cluster_arrive();
   const XReader<kRows> reader(p, item, lane);
-  wait_for_previous_kernels();
+  if (!p.has_x) wait_for_previous_kernels();
 
   uint32_t parity = 0;
   for (int first_rank = 0; first_rank < num_ranks; first_rank += kPanelRanks) {
@@ -85,11 +84,14 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
     send_parts<kRows>(acc, base + Layout::kParts, parts_barrier, num_tiles, item.num_rows, worker,
                       lane);
     wait_for_bytes(parts_barrier, parity);
-    sum_parts<kRows>(shared, item, first_rank, ranks, v_stride, rank);
+    sum_parts<kRows>(shared, item, p.x_scale, first_rank, ranks, v_stride, rank);
     parity ^= 1;
     if (first_rank + kPanelRanks < num_ranks) cluster_arrive();
   }
   wait_for_bytes(v_barrier, 0);
+  // The next kernel begins by fetching weights, which should not hold up these.
+  allow_next_kernel();
+  if (p.has_x) wait_for_previous_kernels();
   expand<kRows>(p, item, stream, out, base + Layout::kV, v_stride, lane);
 }
 
@@ -111,7 +113,7 @@ void launch(const SgmvLaunch& p, int num_items, SgmvStart start, cudaStream_t st
   attributes[0].id = cudaLaunchAttributeClusterDimension;
   attributes[0].val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[1].val.programmaticStreamSerializationAllowed = start == SgmvStart::kEarly;
+  attributes[1].val.programmaticStreamSerializationAllowed = start != SgmvStart::kInOrder;
 
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(num_items * blocks);
@@ -131,10 +133,12 @@ void launch_sgmv(const SgmvPlan& plan, const SgmvGroups& groups, int layer, Grou
   const int index = layer * kNumGroups + static_cast<int>(group);
   const SgmvLaunch p{groups[static_cast<int>(group)],
                      static_cast<const SgmvItem*>(plan.items) + int64_t{index} * num_items,
-                     static_cast<const __nv_bfloat16*>(x.data),
-                     static_cast<__nv_bfloat16*>(y.data),
+                     static_cast<const __half*>(x.data),
+                     static_cast<float*>(y.data),
+                     x.scale,
                      x.stride,
-                     y.stride};
+                     y.stride,
+                     start == SgmvStart::kWithProduct};
   if (sgmv_block_rows(plan) == kDecodeRows) {
     launch<kDecodeRows>(p, num_items, start, stream);
   } else {

@@ -11,7 +11,7 @@
 namespace sgmv {
 
 // SGMV on CUDA: y[t] += scale_i * (x[t] A_i^T) B_i^T for the rows t of every segment i, for all
-// modules of a group in one launch; bf16 in and out, f32 sums.
+// modules of a group in one launch; x and weights f16, y and sums f32.
 //
 // A step calls launch_sgmv_plan() once and launch_sgmv() once for every layer and group. None of
 // them allocates or waits. What they launch depends on the sizes in SgmvPlan alone, never on the
@@ -43,9 +43,11 @@ void launch_sgmv_plan(const SgmvPlan& plan, const SgmvGroups& groups, const Sgmv
 
 // When an SGMV kernel may begin to fetch weights.
 enum class SgmvStart {
-  kInOrder,  // after everything before it in the stream; needed right behind launch_sgmv_plan()
-  kEarly,    // while the kernel before it still runs (programmatic dependent launch, sm_90): it
-             // reads the plan and the weights ahead, and waits before it touches x and y
+  kInOrder,      // after everything before it in the stream; needed right behind launch_sgmv_plan()
+  kEarly,        // while the kernel before it still runs (programmatic dependent launch, sm_90): it
+                 // reads the plan and the weights ahead, and waits before it touches x and y
+  kWithProduct,  // beside a kernel that lets it start only when x and the plan are there: it waits
+                 // for that one only before it adds to y
 };
 
 // x is [rows, d_in] and y is [rows, sum of d_out]; x.data, y.data, and strides in bytes are

@@ -40,10 +40,10 @@ __device__ inline void find_rank(const SgmvItem& item, int r, int& column, float
 }
 
 // Sums this block's parts of v, for a panel from first_rank on, in the order of the workers, and
-// sends scale * v as bf16 to every block of the cluster.
+// sends scale * v as f16 to every block of the cluster.
 template <int kRows>
-__device__ inline void sum_parts(uint8_t* shared, const SgmvItem& item, int first_rank, int ranks,
-                                 int v_stride, int rank) {
+__device__ inline void sum_parts(uint8_t* shared, const SgmvItem& item, float x_scale,
+                                 int first_rank, int ranks, int v_stride, int rank) {
   using Layout = SharedLayout<kRows>;
   const float* parts = reinterpret_cast<const float*>(shared + Layout::kParts);
   const uint32_t v = shared_address(shared + Layout::kV);
@@ -69,10 +69,11 @@ __device__ inline void sum_parts(uint8_t* shared, const SgmvItem& item, int firs
     int column;
     float scale;
     find_rank(item, first_rank + r, column, scale);
+    scale *= x_scale;
     const float other = __shfl_xor_sync(0xffffffff, sum, 1);
     if (e >= num_elements || r >= ranks) continue;
     const bool odd = e % 2 != 0;
-    const uint32_t pair = to_bf16_pair(scale * (odd ? other : sum), scale * (odd ? sum : other));
+    const uint32_t pair = to_f16_pair(scale * (odd ? other : sum), scale * (odd ? sum : other));
     const uint32_t to = v + (column * v_stride + i * 8 + e % 16 / 4 * 2) * 2;
     // Both threads of the pair have it: each serves half of the blocks.
 #pragma unroll

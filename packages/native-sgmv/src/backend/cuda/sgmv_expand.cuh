@@ -36,19 +36,20 @@ __device__ inline void expand_tile(float (&acc)[divide_up(kRows, 16)][kBlockOcte
 // y[t] += acc for the rows t of the item and 8 * octets columns; `y` is the thread's first row.
 template <int kRows>
 __device__ inline void add_outputs(const float (&acc)[divide_up(kRows, 16)][kBlockOctets][4],
-                                   __nv_bfloat16* y, int y_stride, int octets, int num_rows,
-                                   int lane) {
+                                   float* y, int y_stride, int octets, int num_rows, int lane) {
 #pragma unroll
   for (int h = 0; h < kRows / 8; ++h) {
     if (h * 8 + lane / 4 >= num_rows) break;
-    __nv_bfloat16* y_t = y + int64_t{h} * 8 * y_stride;
-    uint32_t pair[kBlockOctets];
+    float* y_t = y + int64_t{h} * 8 * y_stride;
+    float2 pair[kBlockOctets];
 #pragma unroll
     for (int q = 0; q < kBlockOctets; ++q) {
-      pair[q] = to_bf16_pair(acc[h / 2][q][h % 2 * 2], acc[h / 2][q][h % 2 * 2 + 1]);
+      pair[q] = make_float2(acc[h / 2][q][h % 2 * 2], acc[h / 2][q][h % 2 * 2 + 1]);
     }
     if (octets == kBlockOctets) {
-      add_to(y_t + lane % 4 * 8, make_uint4(pair[0], pair[1], pair[2], pair[3]));
+      float* to = y_t + lane % 4 * 8;
+      add_to(to, make_float4(pair[0].x, pair[0].y, pair[1].x, pair[1].y));
+      add_to(to + 4, make_float4(pair[2].x, pair[2].y, pair[3].x, pair[3].y));
       continue;
     }
 #pragma unroll
@@ -66,7 +67,7 @@ __device__ inline void expand(const SgmvLaunch& p, const SgmvItem& item, WeightS
   // 0..7 and 8..15 with rows 0..7, or these with rows 8..15 in between.
   v += item.num_rows <= 8 ? lane % 16 * v_stride * 2
                           : (lane / 16 * 8 + lane % 8) * v_stride * 2 + lane / 8 % 2 * 16;
-  __nv_bfloat16* y = p.y + static_cast<int64_t>(item.row + lane / 4) * p.y_stride;
+  float* y = p.y + static_cast<int64_t>(item.row + lane / 4) * p.y_stride;
   keep(y);
   int first_block = 0;
   for (int m = 0; m < p.group.num_modules; ++m) {

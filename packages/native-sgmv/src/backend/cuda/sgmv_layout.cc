@@ -45,19 +45,17 @@ size_t for_each_group(const HostAdapter& adapter, const SgmvGroups& groups, F f)
   return unit;
 }
 
-// The matrix as bf16, converted into `storage` if it is something else.
-const uint16_t* as_bf16(const HostMatrix& matrix, std::vector<uint16_t>& storage) {
-  if (matrix.dtype == DType::kBF16) return static_cast<const uint16_t*>(matrix.data);
-  const std::vector<float> values = to_f32(matrix);
-  storage.resize(values.size());
-  for (size_t i = 0; i < values.size(); ++i) storage[i] = to_bf16(values[i]);
+// The matrix as f16, converted into `storage` if it is something else.
+const uint16_t* as_f16(const HostMatrix& matrix, std::vector<uint16_t>& storage) {
+  if (matrix.dtype == DType::kF16) return static_cast<const uint16_t*>(matrix.data);
+  storage = to_f16(matrix);
   return storage.data();
 }
 
 // a is [rank, d_in]; its rows become rows first_row and on of a stack of `stack_rank` rows.
 void pack_a(const HostMatrix& a, int first_row, int stack_rank, uint16_t* out) {
   std::vector<uint16_t> storage;
-  const uint16_t* values = as_bf16(a, storage);
+  const uint16_t* values = as_f16(a, storage);
   const int64_t octets = a.num_cols / kUnitElements;
   for (int i = 0; i < a.num_rows; ++i) {
     const int first_rank = (first_row + i) / kPanelRanks * kPanelRanks;
@@ -76,7 +74,7 @@ void pack_a(const HostMatrix& a, int first_row, int stack_rank, uint16_t* out) {
 // b is [d_out, rank].
 void pack_b(const HostMatrix& b, uint16_t* out) {
   std::vector<uint16_t> storage;
-  const uint16_t* values = as_bf16(b, storage);
+  const uint16_t* values = as_f16(b, storage);
   const int rank = b.num_cols;
   for (int64_t o = 0; o < b.num_rows; ++o) {
     const int64_t first_output = o / kBlockOutputs * kBlockOutputs;

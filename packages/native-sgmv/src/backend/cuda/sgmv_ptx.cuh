@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -223,6 +222,16 @@ __device__ inline uint4 load_shared(uint32_t address) {
   return v;
 }
 
+// Four 8x8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline uint4 load_matrices(uint32_t row_address) {
+  uint4 v;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(row_address)
+               : "memory");
+  return v;
+}
+
 // Four 8x8 matrices of 16-bit elements, transposed; lane l gives the address of row l % 8 of matrix
 // l / 8.
 __device__ inline uint4 load_matrices_transposed(uint32_t row_address) {
@@ -234,30 +243,31 @@ __device__ inline uint4 load_matrices_transposed(uint32_t row_address) {
   return v;
 }
 
-// y[0..8) += delta. Nothing else may update these outputs meanwhile, so that one addition each
+// y[0..4) += delta. Nothing else may update these outputs meanwhile, so that one addition each
 // leaves a repeatable result; where the memory can add, the thread need not wait for y.
-__device__ inline void add_to(__nv_bfloat16* y, uint4 delta) {
+__device__ inline void add_to(float* y, float4 delta) {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("red.global.add.noftz.v4.bf16x2 [%0], {%1, %2, %3, %4};" ::"l"(y), "r"(delta.x),
-               "r"(delta.y), "r"(delta.z), "r"(delta.w)
+  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(y), "f"(delta.x), "f"(delta.y),
+               "f"(delta.z), "f"(delta.w)
                : "memory");
 #else
-  uint4 sum = *reinterpret_cast<const uint4*>(y);
-  auto* pairs = reinterpret_cast<__nv_bfloat162*>(&sum);
-  for (int i = 0; i < 4; ++i)
-    pairs[i] = __hadd2(pairs[i], reinterpret_cast<__nv_bfloat162*>(&delta)[i]);
-  *reinterpret_cast<uint4*>(y) = sum;
+  auto* at = reinterpret_cast<float4*>(y);
+  const float4 sum = *at;
+  *at = make_float4(sum.x + delta.x, sum.y + delta.y, sum.z + delta.z, sum.w + delta.w);
 #endif
 }
 
-__device__ inline void add_to(__nv_bfloat16* y, uint32_t delta) {
-  auto* pair = reinterpret_cast<__nv_bfloat162*>(y);
-  *pair = __hadd2(*pair, reinterpret_cast<__nv_bfloat162&>(delta));
+__device__ inline void add_to(float* y, float2 delta) {
+  auto* at = reinterpret_cast<float2*>(y);
+  const float2 sum = *at;
+  *at = make_float2(sum.x + delta.x, sum.y + delta.y);
 }
 
-__device__ inline uint32_t to_bf16_pair(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return reinterpret_cast<const uint32_t&>(pair);
+// Two f16; what is too large becomes the largest.
+__device__ inline uint32_t to_f16_pair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
 }
 
 // The first two of the four.
@@ -274,7 +284,7 @@ __device__ inline uint2 load_two_matrices_transposed(uint32_t row_address) {
 __device__ inline void mma(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
                            uint32_t b0, uint32_t b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));

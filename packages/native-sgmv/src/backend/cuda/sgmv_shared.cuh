@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <algorithm>
 
@@ -17,10 +17,12 @@ constexpr int kWideVStride = kPrefillRows + 8;
 struct SgmvLaunch {
   SgmvGroup group;
   const SgmvItem* items;
-  const __nv_bfloat16* x;
-  __nv_bfloat16* y;
+  const __half* x;
+  float* y;
+  float x_scale;
   int x_stride;
   int y_stride;
+  bool has_x;  // from the start
 };
 
 // Shared memory of a block that does up to kRows rows at a time, after the rings of its warps.

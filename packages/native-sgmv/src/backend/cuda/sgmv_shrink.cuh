@@ -22,7 +22,7 @@ class XReader {
 
   // Zeros where there is no such row or column.
   __device__ void load(uint4 (&out)[kRows / 8], int block) const {
-    const __nv_bfloat16* x = x_ + block * 32;
+    const __half* x = x_ + block * 32;
 #pragma unroll
     for (int i = 0; i < kRows / 8; ++i) {
       out[i] = load_if(block * 32 < columns_[i], x + int64_t{i} * stride_);
@@ -30,7 +30,7 @@ class XReader {
   }
 
  private:
-  const __nv_bfloat16* x_;
+  const __half* x_;
   int stride_;
   int columns_[kRows / 8];  // from x_ on
 };

@@ -8,13 +8,13 @@ void CudaBackend::plan_adapters() {
                    stream_);
 }
 
-// Shrink and expand are one launch, after the dense product whose output it adds to; its weights
-// are on their way while that still runs.
+// Shrink and expand are one launch, after the dense product whose output it adds to; it shrinks
+// while that still runs.
 void CudaBackend::sgmv_shrink(Matrix x, int /*layer*/, Group /*group*/) { shrink_x_ = x; }
 
 void CudaBackend::sgmv_expand(Matrix y, int layer, Group group) {
   if (upload_.sizes().num_segments == 0) return;
-  launch_sgmv(plan_, groups_, layer, group, shrink_x_, y, SgmvStart::kEarly, stream_);
+  launch_sgmv(plan_, groups_, layer, group, shrink_x_, y, SgmvStart::kWithProduct, stream_);
 }
 
 }  // namespace sgmv

@@ -6,28 +6,31 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// Grid: (rows, octets of a row / kThreads). y[t, :] = silu(gate_up[t, :n]) * gate_up[t, n:].
-__global__ void silu_mul_kernel(bf16* y, int y_stride, const bf16* gate_up, int stride,
-                                int num_cols) {
+// Grid: (rows, octets of a row / kThreads). y[t, :] = y_scale * silu(gate_up[t, :n]) * gate_up[t,
+// n:].
+__global__ void silu_mul_kernel(f16* y, int y_stride, float y_scale, const float* gate_up,
+                                int stride, int num_cols) {
   begin_kernel();
   const int64_t t = blockIdx.x;
   const int col = (blockIdx.y * kThreads + threadIdx.x) * 8;
   if (col >= num_cols) return;
-  const bf16* gate_t = gate_up + t * stride + col;
-  float gate[8], up[8];
-  Octet::load(gate_t).unpack(gate);
-  Octet::load(gate_t + num_cols).unpack(up);
+  const float* gate_t = gate_up + t * stride + col;
+  Octet product = Octet::load(gate_t);
+  const Octet up = Octet::load(gate_t + num_cols);
 #pragma unroll
-  for (int i = 0; i < 8; ++i) gate[i] = gate[i] / (1 + __expf(-gate[i])) * up[i];
-  Octet::pack(gate).store(y + t * y_stride + col);
+  for (int i = 0; i < 8; ++i) {
+    const float gate = product.at[i];
+    product.at[i] = gate / (1 + __expf(-gate)) * up.at[i] * y_scale;
+  }
+  product.store(y + t * y_stride + col);
 }
 
 }  // namespace
 
 void CudaBackend::silu_mul(Matrix y, Matrix gate_up) {
   const dim3 grid(step_rows(y), (y.num_cols / 8 + kThreads - 1) / kThreads);
-  launch(silu_mul_kernel, grid, kThreads, 0, stream_, data<bf16>(y), y.stride, data<bf16>(gate_up),
-         gate_up.stride, y.num_cols);
+  launch(silu_mul_kernel, grid, kThreads, 0, stream_, data<f16>(y), y.stride, 1 / y.scale,
+         data<float>(gate_up), gate_up.stride, y.num_cols);
 }
 
 }  // namespace sgmv
