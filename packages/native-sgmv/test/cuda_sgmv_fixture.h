@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -21,7 +22,14 @@ inline std::mt19937 rng(20231028);
 
 inline int uniform(int low, int high) { return std::uniform_int_distribution<int>(low, high)(rng); }
 
-inline float to_float(uint16_t f16) { return to_f32({&f16, DType::kF16, 1, 1})[0]; }
+inline float to_float(uint16_t f16) {
+  static const std::vector<float> values = [] {
+    std::vector<uint16_t> bits(1 << 16);
+    std::iota(bits.begin(), bits.end(), uint16_t{0});
+    return to_f32({bits.data(), DType::kF16, 1, 1 << 16});
+  }();
+  return values[f16];
+}
 
 inline std::vector<float> random_f32(size_t size, float scale) {
   std::normal_distribution<float> normal(0, scale);

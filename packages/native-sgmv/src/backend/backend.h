@@ -79,6 +79,9 @@ class Backend {
     return allocate(owner, num_rows, num_cols);
   }
 
+  // Bytes that one element of a projection or an embedding takes, of those stored as `dtype`.
+  virtual int weight_bytes(DType dtype) const { return dtype == DType::kBF16 ? 2 : sizeof(float); }
+
   // Rows of all parts stacked: [sum(parts.num_rows), num_cols]. `bias` is empty or one value a row.
   virtual std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,
                                                std::span<const float> bias) = 0;

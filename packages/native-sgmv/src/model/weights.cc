@@ -77,10 +77,9 @@ struct Part {
   int num_rows;
 };
 
-// A backend keeps bf16 as it is, and anything else no wider than its activations.
 size_t loaded_bytes(const Backend& backend, const HostMatrix& matrix) {
-  const int element = matrix.dtype == DType::kBF16 ? 2 : backend.activation_bytes();
-  return static_cast<size_t>(matrix.num_rows) * matrix.num_cols * element;
+  return static_cast<size_t>(matrix.num_rows) * matrix.num_cols *
+         backend.weight_bytes(matrix.dtype);
 }
 
 // Loads the parts of one stacked projection, with their biases where there are any, and adds what

@@ -11,6 +11,7 @@
 namespace sgmv {
 namespace {
 
+// As many as fill the memory; more would leave no room for the next kernel to fetch its weights.
 constexpr int kMaxWarps = 4;
 
 struct DecodeLaunch {
@@ -123,6 +124,7 @@ template <int kDim>
 __global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
     decode_kernel(const __grid_constant__ DecodeLaunch p) {
   extern __shared__ __align__(128) uint8_t shared[];
+  allow_next_kernel();
   const AttentionArgs& args = p.args;
   const int lane = threadIdx.x % kWarpSize;
   const int warp = threadIdx.x / kWarpSize;
@@ -158,9 +160,6 @@ __global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
     ChunkSums<kDim> sums;
     sums.clear();
     for (int key = item.first_key; key < item.end_key; key += kTileKeys) {
-      // The next kernel begins by fetching weights, which should fill the time that this one needs
-      // once its last tiles are on their way.
-      if (index + 1 == end && key + kStages * kTileKeys >= item.end_key) allow_next_kernel();
       add_tile<kDim>(sums, q, stream.front(), key, visible, scale, lane);
       stream.pop();
     }

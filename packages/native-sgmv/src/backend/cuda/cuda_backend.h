@@ -76,6 +76,7 @@ class CudaBackend final : public Backend {
   Matrix allocate(DeviceMemory& owner, int num_rows, int num_cols) override;
   Matrix allocate_operands(DeviceMemory& owner, int num_rows, int num_cols,
                            OperandRange range) override;
+  int weight_bytes(DType /*dtype*/) const override { return sizeof(uint16_t); }
   std::unique_ptr<Weights> load_linear(std::span<const HostMatrix> parts,
                                        std::span<const float> bias) override;
   std::unique_ptr<Weights> load_embedding(const HostMatrix& table) override;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backend/cuda/launch.cuh"
+#include "backend/cuda/skinny_ring.cuh"
 
 // Bytes: 2 * num_outputs * num_inputs of weights, once; x from L2, once for each block. FLOPs:
 // 2 * num_rows for each of the weights' elements, at most 32 a byte, a fraction of what the tensor
@@ -12,204 +13,6 @@
 
 namespace sgmv {
 namespace {
-
-constexpr int kTileOutputs = 16;  // the M of an mma: weights are its left operand
-constexpr int kChunkInputs = 64;  // rows of 128 bytes, as the copy engine swizzles them
-constexpr int kRowBytes = kChunkInputs * 2;
-constexpr int kTileBytes = kTileOutputs * kRowBytes;
-constexpr int kMaxConsumers = 12;  // warps of a block that multiply
-constexpr int kMaxStages = 16;
-// What leaves room on an SM for the kernels before and after this one; exceeded for the sake of
-// kMinStages.
-constexpr int kRingBytes = 94 << 10;
-constexpr int kMinStages = 4;
-constexpr int kMaxRingBytes =
-    std::max(kRingBytes, kMinStages*(kMaxConsumers* kTileBytes + kMaxSkinnyRows * kRowBytes));
-constexpr int kAlignment = 1024;  // of a stage: where the swizzle begins anew
-
-struct SkinnyLaunch {
-  CUtensorMap w;
-  CUtensorMap x;
-  const float* bias;
-  float* y;
-  int y_stride;
-  int num_rows;
-  int num_outputs;
-  float scale;
-  int num_steps;  // stages of all inputs
-  int depth;      // chunks of a stage
-  int step_cols;  // how coordinates of the maps go on from stage to stage
-  int step_chunks;
-  int num_tiles;  // of the outputs, over all blocks
-  int max_tiles;  // that a block does at a time
-  int num_passes;
-  int num_stages;
-  bool next_reads_x;
-};
-
-__device__ inline void init_barrier(uint32_t barrier, int arrivals) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-#endif
-}
-
-__device__ inline void arrive_at(uint32_t barrier) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-#endif
-}
-
-// Whether the phase of this parity is over, which it may be by the time of the answer.
-__device__ inline bool has_completed(uint32_t barrier, uint32_t parity) {
-  uint32_t done = 0;
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "mbarrier.test_wait.parity.shared.b64 done, [%1], %2;\n"
-      "selp.u32 %0, 1, 0, done;\n"
-      "}\n"
-      : "=r"(done)
-      : "r"(barrier), "r"(parity)
-      : "memory");
-#endif
-  return done != 0;
-}
-
-// The following are called by a whole warp with the same arguments, so that these are in uniform
-// registers, and done by its first thread.
-
-// Announces the bytes of a phase.
-__device__ inline void expect_from_warp(uint32_t barrier, int bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{\n"
-      ".reg .pred first;\n"
-      "setp.eq.u32 first, %2, 0;\n"
-      "@first mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;\n"
-      "}\n" ::"r"(barrier),
-      "r"(bytes), "r"(threadIdx.x % 32)
-      : "memory");
-#endif
-}
-
-// Where a box begins.
-struct BoxPlace {
-  int col;
-  int row;
-  int chunk;
-};
-
-// Copies a box of `map` to shared memory; its bytes count at `barrier`.
-__device__ inline void copy_box(uint32_t to, const CUtensorMap& map, const BoxPlace& place,
-                                uint32_t barrier) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{\n"
-      ".reg .pred first;\n"
-      "setp.eq.u32 first, %6, 0;\n"
-      "@first cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-      "[%0], [%1, {%2, %3, %4}], [%5];\n"
-      "}\n" ::"r"(to),
-      "l"(&map), "r"(place.col), "r"(place.row), "r"(place.chunk), "r"(barrier),
-      "r"(threadIdx.x % 32)
-      : "memory");
-#endif
-}
-
-// Where the 16 bytes `octet` of a row lie in a swizzled box.
-__device__ inline uint32_t swizzled(int row, int octet) {
-  return row * kRowBytes + ((octet ^ (row % 8)) * 16);
-}
-
-// The stages of the ring, each the weights' tiles and then x, for all passes over the inputs.
-struct Ring {
-  uint32_t stages;
-  uint32_t full;   // barriers, one a stage: the bytes are there
-  uint32_t empty;  // they have been used
-  int stage_bytes;
-  int num_stages;
-  int slot = 0;
-  uint32_t parity = 0;
-
-  __device__ uint32_t tiles() const { return stages + slot * stage_bytes; }
-  // Whether the stage is known to be full, and the wait for it if not.
-  __device__ bool is_full() const { return has_completed(full + slot * 8, parity); }
-  __device__ void wait_full(bool is_known) const {
-#if __CUDA_ARCH__ >= 900
-    if (!is_known) wait_for_barrier(full + slot * 8, parity);
-#endif
-  }
-  // Gives a stage back, for this warp.
-  __device__ static void release(uint32_t barrier, int lane) {
-    __syncwarp();
-    if (lane == 0) arrive_at(barrier);
-  }
-  __device__ void advance() {
-    if (++slot == num_stages) {
-      slot = 0;
-      parity ^= 1;
-    }
-  }
-};
-
-struct TileRange {
-  int first;
-  int count;
-};
-
-// The tiles of this block, and of these those of a pass.
-__device__ inline TileRange tiles_of(const SkinnyLaunch& p, int pass) {
-  const int begin = static_cast<int>(int64_t{blockIdx.x} * p.num_tiles / gridDim.x);
-  const int end = static_cast<int>((int64_t{blockIdx.x} + 1) * p.num_tiles / gridDim.x);
-  const int first = begin + pass * p.max_tiles;
-  return {first, max(0, min(p.max_tiles, end - first))};
-}
-
-// All tiles that any block may have are copied, since one large copy takes the engine no longer
-// than a small one.
-__device__ void copy_weights(const SkinnyLaunch& p, const Ring& ring, const TileRange& tiles,
-                             int step) {
-  const uint32_t full = ring.full + ring.slot * 8;
-  expect_from_warp(full, ring.stage_bytes);
-  copy_box(ring.tiles(), p.w,
-           {step * p.step_cols, tiles.first * kTileOutputs, step * p.step_chunks}, full);
-}
-
-__device__ void copy_x(const SkinnyLaunch& p, const Ring& ring, int step) {
-  copy_box(ring.tiles() + p.depth * p.max_tiles * kTileBytes, p.x,
-           {step * p.step_cols, 0, step * p.step_chunks}, ring.full + ring.slot * 8);
-}
-
-// One warp keeps the ring full. The first weights are on their way before x is there. The next
-// kernel, whose own first copies are to fill the time until this one's results are there, may start
-// once there is no more to copy, or else as soon as x is there for it too.
-__device__ void produce(const SkinnyLaunch& p, Ring ring) {
-  const int count = p.num_passes * p.num_steps;
-  const int ahead = min(count, p.num_stages);
-  Ring first = ring;
-  for (int i = 0; i < ahead; ++i, first.advance()) {
-    copy_weights(p, first, tiles_of(p, i / p.num_steps), i % p.num_steps);
-  }
-  wait_for_previous_kernels();
-  if (p.next_reads_x) allow_next_kernel();
-  for (int i = 0; i < ahead; ++i, ring.advance()) copy_x(p, ring, i % p.num_steps);
-  int pass = ahead / p.num_steps;
-  int step = ahead % p.num_steps;
-  TileRange tiles = tiles_of(p, pass);
-  for (int i = ahead; i < count; ++i, ring.advance()) {
-#if __CUDA_ARCH__ >= 900
-    wait_for_barrier(ring.empty + ring.slot * 8, ring.parity ^ 1);
-#endif
-    copy_weights(p, ring, tiles, step);
-    copy_x(p, ring, step);
-    if (++step == p.num_steps) {
-      step = 0;
-      tiles = tiles_of(p, ++pass);
-    }
-  }
-  allow_next_kernel();
-}
 
 // A warp's operands of half a chunk: 16 outputs of a tile, and 8 * kOctets rows of x.
 template <int kOctets>
@@ -290,6 +93,7 @@ __global__ void __launch_bounds__((kMaxConsumers + 1) * 32, 1)
   constexpr int kRows = 8 * kOctets * kGroups;
   extern __shared__ uint8_t shared[];
   __shared__ __align__(8) uint64_t barriers[2 * kMaxStages];
+  if (!p.next_reads_x) allow_next_kernel();
   const int warp = uniform(threadIdx.x / 32);
   const int lane = threadIdx.x % 32;
   const int num_consumers = p.max_tiles * kGroups;
@@ -432,10 +236,14 @@ void SkinnyProduct::run(const Product& product, cudaStream_t stream) const {
   const int max_tiles = divide_up(block_tiles, num_passes);
   const int chunk_bytes = max_tiles * kTileBytes + rows * kRowBytes;
   const bool has_chunks = product.num_inputs % kChunkInputs == 0;
-  const bool is_deep =
-      product.num_inputs % (2 * kChunkInputs) == 0 && 2 * chunk_bytes * kMinStages <= kRingBytes;
-  const int depth = is_deep ? 2 : 1;
-  const int num_stages = std::clamp(kRingBytes / (depth * chunk_bytes), kMinStages, kMaxStages);
+  // Few large copies are better than many small ones, as long as there are some under way.
+  int depth = 1;
+  for (const int more : {2, 4}) {
+    const bool divides = product.num_inputs % (more * kChunkInputs) == 0;
+    if (divides && kMinDeepStages * more * chunk_bytes <= kRingBytes) depth = more;
+  }
+  const int num_stages = std::clamp(kRingBytes / (depth * chunk_bytes),
+                                    depth == 1 ? kMinStages : kMinDeepStages, kMaxStages);
   const SkinnyLaunch p{
       .w = map_of(product.w, product.num_outputs, product.num_inputs, product.num_inputs,
                   {max_tiles * kTileOutputs, depth}),
