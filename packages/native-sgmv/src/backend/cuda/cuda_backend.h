@@ -158,7 +158,8 @@ class CudaBackend final : public Backend {
   StepArrays arrays_{};
   SgmvPlan plan_{};
   DeviceArray<uint8_t> plan_items_;
-  Matrix shrink_x_{};              // between shrink and expand, which are one launch
+  Matrix shrink_x_{};  // between shrink and expand, which are one launch
+  SgmvStart sgmv_start_ = SgmvStart::kInOrder;
   DeviceArray<float> chunk_sums_;  // of decode attention
   DeviceArray<uint32_t> arrived_;
   DeviceArray<uint16_t> sampled_x_;  // [samples, hidden_size]

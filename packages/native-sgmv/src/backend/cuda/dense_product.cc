@@ -88,12 +88,13 @@ void DenseProduct::add_weights(const void* w, int num_outputs, int num_inputs) {
   weights_[{num_outputs, num_inputs}].push_back(w);
 }
 
-void DenseProduct::run(const Product& p) {
+bool DenseProduct::run(const Product& p) {
   if (p.num_rows <= kMaxSkinnyRows && skinny_.is_supported()) {
     skinny_.run(p, stream_);
-  } else {
-    run_library(p);
+    return p.next_reads_x;
   }
+  run_library(p);
+  return false;
 }
 
 bool DenseProduct::run_library(const Product& p) {

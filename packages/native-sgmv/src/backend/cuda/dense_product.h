@@ -31,8 +31,9 @@ class DenseProduct {
   // Tells of weights that will be multiplied, for measuring.
   void add_weights(const void* w, int num_outputs, int num_inputs);
 
-  // Measures, which it must not do during capture, when a bucket of rows is new.
-  void run(const Product& product);
+  // Measures, which it must not do during capture, when a bucket of rows is new. True if the kernel
+  // that is launched next may be one that reads x at once: Product::next_reads_x has been heeded.
+  bool run(const Product& product);
   // By cuBLASLt, whatever the number of rows, for comparison; true if the kernel that was chosen
   // gives the same bits as the skinny one.
   bool run_library(const Product& product);

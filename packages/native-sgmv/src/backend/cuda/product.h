@@ -14,8 +14,8 @@ struct Product {
   float* y;           // [num_rows, num_outputs]
   int y_stride;
   float scale;  // a power of two
-  // Whether the kernel that is launched next reads x, as SgmvStart::kWithProduct says, and y only
-  // after this product.
+  // Asks that the kernel that is launched next starts only when x is there for it too, as one with
+  // SgmvStart::kWithProduct needs it.
   bool next_reads_x = false;
 };
 

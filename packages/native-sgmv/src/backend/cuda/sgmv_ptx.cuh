@@ -194,7 +194,7 @@ __device__ inline void wait_copy(uint32_t barrier, uint32_t parity) {
 #endif
 }
 
-// 16 bytes of global memory, or zeros.
+// 16 bytes of global memory, or zeros; past L1, which may hold what an earlier kernel read there.
 __device__ inline uint4 load_if(bool valid, const void* address) {
   uint4 v;
   asm volatile(
@@ -205,7 +205,7 @@ __device__ inline uint4 load_if(bool valid, const void* address) {
       "mov.u32 %1, 0;\n"
       "mov.u32 %2, 0;\n"
       "mov.u32 %3, 0;\n"
-      "@valid ld.global.v4.u32 {%0, %1, %2, %3}, [%5];\n"
+      "@valid ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%5];\n"
       "}\n"
       : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w)
       : "r"(static_cast<uint32_t>(valid)), "l"(address)

@@ -8,13 +8,16 @@ void CudaBackend::plan_adapters() {
                    stream_);
 }
 
-// Shrink and expand are one launch, after the dense product whose output it adds to; it shrinks
-// while that still runs.
-void CudaBackend::sgmv_shrink(Matrix x, int /*layer*/, Group /*group*/) { shrink_x_ = x; }
+// Shrink and expand are one launch, after the dense product whose output it adds to; beside a
+// skinny one it shrinks while that still runs.
+void CudaBackend::sgmv_shrink(Matrix x, int /*layer*/, Group /*group*/) {
+  shrink_x_ = x;
+  sgmv_start_ = SgmvStart::kInOrder;  // if no product comes in between
+}
 
 void CudaBackend::sgmv_expand(Matrix y, int layer, Group group) {
   if (upload_.sizes().num_segments == 0) return;
-  launch_sgmv(plan_, groups_, layer, group, shrink_x_, y, SgmvStart::kWithProduct, stream_);
+  launch_sgmv(plan_, groups_, layer, group, shrink_x_, y, sgmv_start_, stream_);
 }
 
 }  // namespace sgmv

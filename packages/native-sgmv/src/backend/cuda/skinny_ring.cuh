@@ -117,7 +117,10 @@ __device__ inline void produce(const SkinnyLaunch& p, Ring ring) {
     copy_weights(p, first, tiles_of(p, i / p.num_steps), i % p.num_steps);
   }
   wait_for_previous_kernels();
-  if (p.next_reads_x) allow_next_kernel();
+  if (p.next_reads_x) {
+    __threadfence();  // The next kernel reads x without waiting for it.
+    allow_next_kernel();
+  }
   for (int i = 0; i < ahead; ++i, ring.advance()) copy_x(p, ring, i % p.num_steps);
   int pass = ahead / p.num_steps;
   int step = ahead % p.num_steps;
