@@ -1,34 +1,21 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
-import type { Command, SchedulerEvent, SchedulerOptions } from '@punica/scheduler'
-import { tokensOfLength } from './gateway.ts'
+import {
+  type Command,
+  type LoggedStep,
+  readLog,
+  type SchedulerEvent,
+  type SchedulerOptions,
+  toLogHead,
+  toLogLine,
+} from '@punica/scheduler'
 import type { Arrival, Trace } from './trace.ts'
 
-/** What the scheduler was told, line by line, and what it decided. */
-export type LoggedStep = { event: SchedulerEvent; commands: unknown }
-
 const flushBytes = 1 << 20
-
-/**
- * Token ids are not written, only how many there are: no decision depends on them. A task that is
- * assigned is written as the attempt that it is.
- */
-const writeEvent = (event: SchedulerEvent): unknown =>
-  event.type === 'submitted'
-    ? { ...event, task: { ...event.task, tokens: event.task.tokens.length } }
-    : event
-
-/** Commands as they are logged and compared. */
-export const toLogged = (commands: readonly Command[]): unknown =>
-  commands.map((command) => {
-    if (command.type !== 'assign') return command
-    const { type, nodeId, task } = command
-    return { type, nodeId, requestId: task.requestId, attempt: task.attempt }
-  })
 
 /** Opens a log; each call of `write` adds a line. */
 export const createEventLog = (path: string, options: SchedulerOptions) => {
   const file = openSync(path, 'w')
-  let pending = `${JSON.stringify({ options })}\n`
+  let pending = toLogHead(options)
 
   const flush = (): void => {
     writeSync(file, pending)
@@ -37,8 +24,7 @@ export const createEventLog = (path: string, options: SchedulerOptions) => {
 
   return {
     write: (event: SchedulerEvent, commands: readonly Command[]): void => {
-      const line = { event: writeEvent(event), commands: toLogged(commands) }
-      pending += `${JSON.stringify(line)}\n`
+      pending += toLogLine(event, commands)
       if (pending.length > flushBytes) flush()
     },
     close: (): void => {
@@ -48,15 +34,9 @@ export const createEventLog = (path: string, options: SchedulerOptions) => {
   }
 }
 
-/** Reads a log that `createEventLog` wrote. Throws when it is malformed. */
-export const readEventLog = (path: string): { options: SchedulerOptions; steps: LoggedStep[] } => {
-  const [head, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
-  const { options } = JSON.parse(head ?? '')
-  return { options, steps: lines.map((line) => JSON.parse(line, revive)) }
-}
-
-const revive = (key: string, value: unknown): unknown =>
-  key === 'tokens' && typeof value === 'number' ? tokensOfLength(value) : value
+/** Reads a log of `createEventLog` or of a router (RECORD_FOLDER). Throws when it is malformed. */
+export const readEventLog = (path: string): ReturnType<typeof readLog> =>
+  readLog(readFileSync(path, 'utf8').trimEnd().split('\n'))
 
 /** The requests of a log as a trace: the same arrivals, against another policy or cluster. */
 export const traceOfLog = (path: string): Trace => {

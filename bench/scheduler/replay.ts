@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { createScheduler } from '@punica/scheduler'
-import { type LoggedStep, readEventLog, toLogged } from './event-log.ts'
+import { createScheduler, type LoggedStep, toLogged } from '@punica/scheduler'
+import { readEventLog } from './event-log.ts'
 
 export type Difference = { index: number; step: LoggedStep; now: unknown }
 

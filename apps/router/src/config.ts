@@ -37,6 +37,17 @@ export const Config = z
     SCALE_UP_AFTER_MS: z.coerce.number().int().nonnegative().default(5_000),
     /** Nodes have had no load for so long: they may be released. */
     SCALE_DOWN_AFTER_MS: z.coerce.number().int().nonnegative().default(60_000),
+    /**
+     * Every event and decision of a term goes to a file in here, without token ids, for
+     * `npm run -w bench replay`; absent: nothing is recorded.
+     */
+    RECORD_FOLDER: z.string().min(1).optional(),
+    /** Of one such file; then the recording ends. */
+    RECORD_MAX_BYTES: z.coerce
+      .number()
+      .int()
+      .positive()
+      .default(1024 ** 3),
   })
   .transform((env) => ({
     natsUrl: env.NATS_URL,
@@ -56,5 +67,7 @@ export const Config = z
     minMoveIntervalMs: env.MIN_MOVE_INTERVAL_MS,
     scaleUpAfterMs: env.SCALE_UP_AFTER_MS,
     scaleDownAfterMs: env.SCALE_DOWN_AFTER_MS,
+    recordFolder: env.RECORD_FOLDER ?? null,
+    recordMaxBytes: env.RECORD_MAX_BYTES,
   }))
 export type Config = z.output<typeof Config>

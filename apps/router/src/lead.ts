@@ -10,6 +10,7 @@ import {
 } from '@punica/schema'
 import type { Logger, Refusals, Tracing } from '@punica/service'
 import type { Config } from './config.ts'
+import type { DecisionLog } from './decision-log.ts'
 import type { Term } from './leadership/lease.ts'
 import { type Bare, createPerformer, toReply } from './perform.ts'
 import { createRequestTraces } from './request-traces.ts'
@@ -26,6 +27,7 @@ type Deps = {
   refusals: Pick<Refusals, 'refuse'>
   tracing: Tracing
   facts: StandingFacts
+  recording: Pick<DecisionLog, 'record'> | null
 }
 
 /** So often nodes and gateways are told who leads: a message may be lost, and a node may be new. */
@@ -79,7 +81,7 @@ export const lead = async (
  * never act at the same time; what it missed by that, nodes and gateways tell it afterwards.
  */
 const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => {
-  const { bus, log, config, epoch, scheduler, metrics, facts } = deps
+  const { bus, log, config, epoch, scheduler, metrics, facts, recording } = deps
   const { pool } = config
   const traces = createRequestTraces(deps.tracing)
   const perform = createPerformer({ bus, log, config, epoch, traces, onAnswer: note })
@@ -93,6 +95,7 @@ const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => 
     const commands = scheduler.handle(event)
     metrics.observe(event, commands, performance.now() - startMs)
     traces.observe(event, commands)
+    recording?.record(event, commands)
     for (const command of commands) perform(command, event)
     return commands
   }

@@ -1,5 +1,9 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { type Bus, memoryBus } from '@punica/bus'
 import { collect } from '@punica/bus/testing'
+import { createScheduler, readLog, toLogged } from '@punica/scheduler'
 import {
   type AssignRequest,
   channels,
@@ -388,4 +392,26 @@ test('what the catalog says of nodes and of the pool holds for a router that sta
   expect(await assigned.take(2)).toEqual(['a', 'c'])
   await nodes.delete('b')
   expect(await assigned.take(3)).toEqual(['a', 'c', 'b'])
+})
+
+test('a term is recorded as it went, so that it can be run again', async () => {
+  const recordFolder = await mkdtemp(path.join(tmpdir(), 'punica-record-'))
+  try {
+    const { report, submit, stop } = await start({ recordFolder })
+    report(status('n1'))
+    expect(await submit(task('r1'))).toEqual({ type: 'queued' })
+    await stop()
+    const [file = ''] = await readdir(recordFolder)
+    const text = await readFile(path.join(recordFolder, file), 'utf8')
+    const { options, steps } = readLog(text.trimEnd().split('\n'))
+    expect(steps.map(({ event }) => event.type)).toEqual(
+      expect.arrayContaining(['tookOver', 'nodeReported', 'submitted']),
+    )
+    const again = createScheduler(options)
+    for (const { event, commands } of steps) {
+      expect(JSON.parse(JSON.stringify(toLogged(again.handle(event))))).toEqual(commands)
+    }
+  } finally {
+    await rm(recordFolder, { recursive: true })
+  }
 })

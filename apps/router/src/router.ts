@@ -1,7 +1,8 @@
 import type { Bus } from '@punica/bus'
-import { createScheduler, type Scheduler } from '@punica/scheduler'
+import { createScheduler, type Scheduler, type SchedulerOptions } from '@punica/scheduler'
 import type { Logger, Metrics, Refusals, Tracing } from '@punica/service'
 import type { Config } from './config.ts'
+import { openDecisionLog } from './decision-log.ts'
 import { lead } from './lead.ts'
 import { campaign } from './leadership/lease.ts'
 import { createRouterMetrics } from './router-metrics.ts'
@@ -28,7 +29,8 @@ const maxRefusals = 5
 export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void> => {
   const { bus, log, config, ready } = deps
   const { pool, routerId, leaseMs } = config
-  const newScheduler = (): Scheduler => createScheduler({ ...config, maxRefusals })
+  const options = { ...config, maxRefusals }
+  const newScheduler = (): Scheduler => createScheduler(options)
   let scheduler = newScheduler()
   let epoch: number | null = null
   const metrics = createRouterMetrics({
@@ -55,16 +57,33 @@ export const routeUntil = async (signal: AbortSignal, deps: Deps): Promise<void>
       if (term === null) return
       epoch = term.epoch
       scheduler = newScheduler()
+      const recording = await openRecording({ config, options, log, epoch: term.epoch })
       const onLeading = (): void => ready({ pool, routerId, role: 'leader', epoch: term.epoch })
       try {
-        await lead(term, signal, { ...deps, metrics, scheduler, facts, onLeading })
+        await lead(term, signal, { ...deps, metrics, scheduler, facts, recording, onLeading })
       } finally {
         epoch = null
         scheduler = newScheduler()
         await term.release()
+        await recording?.close()
       }
     }
   } finally {
     facts.close()
+  }
+}
+
+type Recording = Pick<Deps, 'config' | 'log'> & { options: SchedulerOptions; epoch: number }
+
+/** A term that cannot be recorded is led all the same. */
+const openRecording = async ({ config, options, log, epoch }: Recording) => {
+  const { recordFolder: folder, recordMaxBytes: maxBytes, pool, routerId } = config
+  if (folder === null) return null
+  const name = `${pool}-${routerId}-${epoch}`
+  try {
+    return await openDecisionLog({ folder, name, maxBytes, scheduler: options, log })
+  } catch (err) {
+    log.warn({ err, folder }, 'recording of decisions not begun')
+    return null
   }
 }

@@ -1,4 +1,5 @@
 export type { Command, InterruptCause, MoveCause, SchedulerEvent } from './events.ts'
+export { type LoggedStep, readLog, toLogged, toLogHead, toLogLine } from './log.ts'
 export type { SchedulerOptions } from './options.ts'
 export type { GpuSeconds } from './savings.ts'
 export type { ScaleHint } from './scale.ts'
