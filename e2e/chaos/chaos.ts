@@ -34,6 +34,8 @@ export type ChaosReport = {
   kills: Record<string, number>
   numKilled: number
   takeoverMs: Kills['takeoverMs']
+  /** Beyond those whose leader was ended or put to sleep. */
+  needlessLeaderChanges: number
   usage: { tenant: string; told: Usage; billed: Usage | null }[]
   violations: string[]
 }
@@ -178,6 +180,7 @@ const toReport = async (parts: Parts): Promise<ChaosReport> => {
     kills: Object.fromEntries(counts),
     numKilled: [...counts].reduce((sum, [victim, number]) => sum + number * numEnded(victim), 0),
     takeoverMs,
+    needlessLeaderChanges: countNeedless(observer, kills),
     usage,
     violations: [
       ...load.violations.map(({ stream, spec, what }) => {
@@ -188,6 +191,12 @@ const toReport = async (parts: Parts): Promise<ChaosReport> => {
         .map((each) => `usage: ${JSON.stringify(each)}`),
     ],
   }
+}
+
+const countNeedless = ({ reigns }: Observer, { counts }: Kills): number => {
+  const causes = ['leader', 'leader and node', 'paused leader'] as const
+  const numCaused = causes.reduce((sum, cause) => sum + (counts.get(cause) ?? 0), 0)
+  return reigns.length - 1 - numCaused
 }
 
 const numEnded = (victim: Victim): number => {

@@ -24,6 +24,7 @@ export const toTable = (report: ChaosReport): string => {
       'take-over: end of the leader to the first placement, p50 / max',
       spread(takeoverMs, 'placed'),
     ],
+    ['changes of leader without such a cause', report.needlessLeaderChanges],
     ...usage.map(({ tenant, told, billed }): [string, string] => [
       `usage of ${tenant}, told / billed: requests, prompt, generated`,
       `${toText(told)} / ${billed === null ? 'nothing' : toText(billed)}`,

@@ -64,6 +64,24 @@ test('what has not begun to answer by then is refused with a status', async () =
   expect((await response).headers.get('retry-after')).toBe('1')
 })
 
+test('calls that no router takes wait, so many and so long; then they may be tried again', async () => {
+  gateway = await startGateway({ MAX_HELD: '1', MAX_HOLD_MS: '60000' })
+  gateway.pool.answer(null)
+  const two = [complete(), complete()]
+  const refused = await Promise.race(two)
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+  gateway.pool.answer(() => ({ type: 'queued' }))
+  gateway.pool.lead(2)
+  await gateway.answerNext('Hello')
+  expect((await Promise.all(two)).map(({ status }) => status).toSorted()).toEqual([200, 429])
+  await gateway.stop()
+
+  gateway = await startGateway({ MAX_HOLD_MS: '0' })
+  gateway.pool.answer(null)
+  const late = await complete()
+  expect([late.status, late.headers.get('retry-after')]).toEqual([503, '1'])
+})
+
 test('a call past its deadline is cancelled', async () => {
   gateway = await startGateway({ REQUEST_TIMEOUT_MS: '20' })
   const response = await complete()
