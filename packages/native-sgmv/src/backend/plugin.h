@@ -10,7 +10,7 @@ namespace sgmv {
 // What a backend in a shared library of its own exports, as kBackendPluginSymbol. The library is
 // built from the same sources by the same compiler as its user; `abi` tells when it was not.
 // Raise kBackendPluginAbi with every change to this file, backend.h, batch.h, lora.h or tensor.h.
-constexpr uint32_t kBackendPluginAbi = 4;
+constexpr uint32_t kBackendPluginAbi = 5;
 constexpr const char* kBackendPluginSymbol = "punica_backend_plugin";
 
 struct BackendPlugin {
