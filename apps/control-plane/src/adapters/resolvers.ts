@@ -156,15 +156,17 @@ const newestOf = async ({ id, adapterId }: AliasRow, { loaders }: Context) => {
 export const AdapterAlias: AdapterAliasResolvers = {
   targets: async (alias, _, context) => (await newestOf(alias, context)).targets.map(toTarget),
   updatedAt: async (alias, _, context) => (await newestOf(alias, context)).createdAt,
-  history: async ({ id, name, adapterId }, _, { actor, loaders }) => {
+  history: async ({ id, name, adapterId }, { first }, { actor, loaders }) => {
     const adapter = await loaders.adapter.load(adapterId)
     if (!administers(actor, adapter.tenantId)) {
       throw new AppError('forbidden', `This key may not see the history of alias ${name}`)
     }
     const revisions = await loaders.revisionsOfAlias.load(id)
-    return revisions.map(({ targets, ...revision }) => ({
-      ...revision,
-      targets: targets.map(toTarget),
-    }))
+    return revisions
+      .slice(0, Math.max(0, first ?? revisions.length))
+      .map(({ targets, ...revision }) => ({
+        ...revision,
+        targets: targets.map(toTarget),
+      }))
   },
 }
