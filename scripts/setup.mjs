@@ -1,5 +1,5 @@
 // Makes sure that this machine has what npm cannot bring: a C++ compiler, CMake, nats-server and,
-// for `npm run check`, clang-format. As root on Debian or Ubuntu it installs what is missing;
+// for `npm run check`, clang-format; for `npm test` and `npm run screenshots`, Chromium. As root on Debian or Ubuntu it installs what is missing;
 // elsewhere it says in one line what to install. Does nothing, quickly, where all is there.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -21,6 +21,7 @@ const needs = [
     'nats-server',
     false,
   ],
+  ['Chromium', has('chromium') || !process.argv.includes('--browser'), 'chromium', false],
   ['clang-format', has('clang-format') || !process.argv.includes('--check'), 'clang-format', false],
 ]
 
