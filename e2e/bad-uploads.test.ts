@@ -58,6 +58,38 @@ describe('an upload', () => {
       invalid,
       /mlp\.down_proj\.lora_B.*not a number/,
     ],
+    [
+      'whose tensors overlap',
+      () =>
+        edited((header) => {
+          const { data_offsets: offsets } = header[firstB] ?? { data_offsets: [0, 0] }
+          offsets[0] -= 16
+          offsets[1] -= 16
+        }),
+      invalid,
+      /overlaps the tensor before it/,
+    ],
+    [
+      'whose header would be huge in memory',
+      () => ({ weights: withHeader(`{"a":[${'[],'.repeat(600_000)}[]]}`) }),
+      invalid,
+      /more values/,
+    ],
+    [
+      'with effects too small for any answer',
+      () => edited((header, data) => fillEveryB(header, (at) => data.setUint16(at, 0x0080, true))),
+      invalid,
+      /the model answers as without it/,
+    ],
+    [
+      'whose answers are not finite',
+      () =>
+        edited((header, data) =>
+          fillEveryB(header, (at) => data.setUint16(at, at % 4 === 0 ? 0x7e96 : 0xfe96, true)),
+        ),
+      invalid,
+      /output is not finite/,
+    ],
     ['without effect', () => edited(zeroEveryB), invalid, /changes nothing/],
     [
       'for another base',
@@ -181,6 +213,21 @@ const offsetOf = (header: Header, name: string): number => {
   const entry = header[name]
   if (entry === undefined) throw new Error(`no tensor ${name}`)
   return entry.data_offsets[0]
+}
+
+/** A safetensors file of a header alone. */
+const withHeader = (json: string): Uint8Array => {
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  return Buffer.concat([length, Buffer.from(json)])
+}
+
+/** Tells where each two bytes of every lora_B are. */
+const fillEveryB = (header: Header, set: (at: number) => void): void => {
+  for (const [name, { data_offsets: offsets }] of Object.entries(header)) {
+    if (!name.includes('lora_B')) continue
+    for (let at = offsets[0]; at < offsets[1]; at += 2) set(at)
+  }
 }
 
 const zeroEveryB = (header: Header, data: DataView): void => {

@@ -188,7 +188,7 @@ describe('weights that are refused by name', () => {
     const problem = await problemOf(
       inspectAdapter({ ...source, weightsBytes: 20 * 1024 ** 2 }, tinyShape),
     )
-    expect(problem).toContain('header has 17825792 bytes, the limit is 16777216')
+    expect(problem).toContain('header has 17825792 bytes, the limit is 2097152')
   })
 
   test('a header as long as the first bytes of a pickle say is still a header', async () => {

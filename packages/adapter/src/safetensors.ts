@@ -65,7 +65,41 @@ const checkPrefix = (prefix: Uint8Array, sizeBytes: number): number => {
   throw invalid(`is not a safetensors file, or is cut off: it has ${sizeBytes} bytes`)
 }
 
+/** A header is an object of objects with lists of numbers; `__metadata__` has texts. */
+const maxDepth = 3
+/** Of each tensor: its name and three fields, its object and two lists, the numbers in them. */
+const maxFields = 4 * maxTensors + 1_024
+const maxBrackets = 3 * maxTensors + 8
+const maxCommas = 16 * maxTensors
+
+/**
+ * Parsed, a header of many tiny values takes a hundred times its own size, and seconds in which this
+ * process does nothing else. So its values are counted before, in one pass over its bytes.
+ */
+const checkStructure = (header: Uint8Array): void => {
+  const counts = { depth: 0, fields: 0, brackets: 0, commas: 0 }
+  let isText = false
+  for (let at = 0; at < header.length; at++) {
+    const byte = header[at]
+    if (isText) {
+      if (byte === 0x5c) at++
+      else if (byte === 0x22) isText = false
+    } else if (byte === 0x22) isText = true
+    else if (byte === 0x3a) counts.fields++
+    else if (byte === 0x2c) counts.commas++
+    else if (byte === 0x7b || byte === 0x5b) {
+      counts.brackets++
+      if (++counts.depth > maxDepth) throw invalid('header nests deeper than that of any tensor')
+    } else if (byte === 0x7d || byte === 0x5d) counts.depth--
+  }
+  const { fields, brackets, commas } = counts
+  if (fields > maxFields || brackets > maxBrackets || commas > maxCommas) {
+    throw invalid(`header has more values than ${maxTensors} tensors, the limit`)
+  }
+}
+
 const parseJson = (header: Uint8Array): Record<string, unknown> => {
+  checkStructure(header)
   try {
     const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(header))
     return z.record(z.string(), z.unknown()).parse(json)

@@ -12,8 +12,8 @@ export const limits = {
   maxVersions: 64,
   maxAliases: 16,
   maxAliasTargets: 8,
-  /** The JSON header of a safetensors file. */
-  safetensorsHeaderBytes: 16 * 1024 ** 2,
+  /** The JSON header of a safetensors file; one of thousands of tensors has some hundred kilobytes. */
+  safetensorsHeaderBytes: 2 * 1024 ** 2,
   /** A request body of the OpenAI API, and of its NATS face. */
   requestBodyBytes: 4 * 1024 ** 2,
   /** One message between processes; nats-server's max_payload is set to it. */
