@@ -146,7 +146,15 @@ test('an upload that breaks off leaves nothing usable', async () => {
     const headers = { authorization: `Bearer ${key}`, 'content-length': weights.length }
     const sending = request(url, { method: 'PUT', headers })
     sending.on('error', () => resolve())
-    sending.write(weights.subarray(0, 100_000), () => sending.destroy())
+    sending.write(weights.subarray(0, 100_000), async () => {
+      // Not before the service has begun to take it, or it could overtake the one that follows.
+      const method = 'HEAD'
+      const auth = { authorization: `Bearer ${key}` }
+      for (let length = null; length !== `${weights.length}`; ) {
+        length = (await fetch(url, { method, headers: auth })).headers.get('upload-length')
+      }
+      sending.destroy()
+    })
   })
   expect(await uploads.publish(upload)).toMatchObject({ field: 'adapter_model.safetensors' })
   expect((await uploads.put(upload, 'adapter_model.safetensors', weights)).status).toBe(200)
