@@ -71,20 +71,3 @@ test('a node that an operator drains is vacated, and its streams go on elsewhere
   await mutate('uncordonNode')
   await heard.close()
 })
-
-test('when there is room for it, the lightest node is vacated onto the heavier one', async () => {
-  const heard = await listen(system)
-  const full = await beginAll([...long.slice(0, batchSize - short.length), ...short])
-  const [light] = await beginAll(long.slice(batchSize - short.length))
-  const heavier = full[0]?.nodeId
-  expect(new Set(full.map(({ nodeId }) => nodeId))).toEqual(new Set([heavier]))
-  expect(light?.nodeId).not.toBe(heavier)
-  const moved = await light?.ended
-  expect(moved?.nodes).toEqual([light?.nodeId, heavier])
-  const seen = await Promise.all(full.map(({ ended }) => ended))
-  const all = [...seen.slice(0, batchSize - short.length), ...(moved === undefined ? [] : [moved])]
-  expect(all.map(answerOf)).toEqual(undisturbed)
-  const reasons = heard.decisions.map(({ reason }) => reason)
-  expect(reasons).toContainEqual(expect.stringMatching(/^consolidation: /))
-  await heard.close()
-})
