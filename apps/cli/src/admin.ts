@@ -1,11 +1,9 @@
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import { Readable } from 'node:stream'
-import { AppError, type ErrorCode, errors } from '@punica/schema'
+import { toError, uploadFile } from './upload-file.ts'
 
-const timeoutMs = 60_000
-const uploadTimeoutMs = 10 * 60_000
+/** A publication waits for a node that fetches, loads and tries the adapter. */
+const timeoutMs = 10 * 60_000
 const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors']
 
 export type Admin = {
@@ -58,23 +56,6 @@ export const connectAdmin = ({ url, key }: { url: string; key: string }): Admin 
     return result
   }
 
-  const putFile = async (file: { name: string; url: string }, folder: string): Promise<void> => {
-    const source = path.join(folder, file.name)
-    const { size } = await stat(source)
-    const response = await fetch(file.url, {
-      method: 'PUT',
-      headers: { authorization, 'content-length': String(size) },
-      body: Readable.toWeb(createReadStream(source)) as ReadableStream,
-      duplex: 'half',
-      signal: AbortSignal.timeout(uploadTimeoutMs),
-    } as RequestInit)
-    if (!response.ok) {
-      const { error } = await response.json()
-      throw toError(error?.code, error?.message ?? `PUT ${file.name}: HTTP ${response.status}`)
-    }
-    await response.body?.cancel()
-  }
-
   return {
     graphql,
     createTenant: async (input) => {
@@ -91,7 +72,9 @@ export const connectAdmin = ({ url, key }: { url: string; key: string }): Admin 
     pushAdapter: async ({ folder, ...input }) => {
       for (const name of adapterFiles) await stat(path.join(folder, name))
       const { upload } = await mutate<{ upload: Upload }>(createAdapterUpload, input)
-      for (const file of upload.files) await putFile(file, folder)
+      for (const { name, url: fileUrl } of upload.files) {
+        await uploadFile({ url: fileUrl, path: path.join(folder, name), authorization })
+      }
       const { version } = await mutate<{ version: Version }>(publishAdapter, {
         uploadId: upload.id,
       })
@@ -103,11 +86,6 @@ export const connectAdmin = ({ url, key }: { url: string; key: string }): Admin 
 type Problem = { __typename: string; code: string; message: string; field: string | null }
 type Upload = { id: string; files: { name: string; url: string }[] }
 type Version = { version: number; digest: string; rank: number }
-
-const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && code in errors
-
-const toError = (code: unknown, message: string, field?: string | null): AppError =>
-  new AppError(isErrorCode(code) ? code : 'internal', message, { param: field ?? undefined })
 
 const problem = '... on ProblemError { __typename code message field }'
 
