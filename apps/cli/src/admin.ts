@@ -21,6 +21,8 @@ export type Admin = {
     tenant: string
     name: string
   }): Promise<{ creds: string; inboxPrefix: string }>
+  /** Writes what of the catalog differs from the database; returns the number of such records. */
+  rebuildCatalog(): Promise<number>
   /** Uploads a PEFT folder and publishes it as the newest version of the adapter. */
   pushAdapter(input: {
     tenant: string
@@ -69,6 +71,13 @@ export const connectAdmin = ({ url, key }: { url: string; key: string }): Admin 
       return { id: apiKey.id, secret }
     },
     createNatsCredential: (input) => mutate(createNatsCredential, input),
+    rebuildCatalog: async () => {
+      const { result } = await graphql<{ result: Partial<Problem> & { changed?: number } }>(
+        rebuildCatalog,
+      )
+      if (result.changed !== undefined) return result.changed
+      throw toError(result.code, result.message ?? 'refused')
+    },
     pushAdapter: async ({ folder, ...input }) => {
       for (const name of adapterFiles) await stat(path.join(folder, name))
       const { upload } = await mutate<{ upload: Upload }>(createAdapterUpload, input)
@@ -107,6 +116,10 @@ const createNatsCredential = `mutation CreateNatsCredential($input: CreateNatsCr
     ... on CreateNatsCredentialPayload { creds inboxPrefix }
     ${problem}
   }
+}`
+
+const rebuildCatalog = `mutation RebuildCatalog {
+  result: rebuildCatalog { ... on RebuildCatalogPayload { changed } ${problem} }
 }`
 
 const createAdapterUpload = `mutation CreateAdapterUpload($input: CreateAdapterUploadInput!) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env -S npx tsx
 import { Command, InvalidArgumentError } from 'commander'
 import { demo } from './demo/demo.ts'
+import { rebuildCatalog } from './rebuild-catalog.ts'
 import { up } from './up.ts'
 
 const toCount = (text: string): number => {
@@ -41,6 +42,15 @@ program
   .description('start a system of its own, and watch six adapters answer from one base model')
   .option('--nodes <count>', 'CPU nodes to start', toCount, 2)
   .action(demo)
+
+program
+  .command('catalog')
+  .description('the records from which gateways and routers work')
+  .command('rebuild')
+  .description('compare them with the database and write what differs')
+  .option('--url <url>', 'of the control plane', 'http://127.0.0.1:8080')
+  .option('--key <key>', 'an operator’s key; by default PUNICA_KEY')
+  .action(rebuildCatalog)
 
 program.parseAsync().catch((err: unknown) => {
   console.error(err instanceof Error ? err.message : String(err))

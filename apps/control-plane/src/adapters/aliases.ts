@@ -1,7 +1,7 @@
 import { AliasName, AppError, limits, ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 import type { Change, Commit } from '../audit/perform.ts'
-import { adapterKey } from '../catalog/kinds.ts'
+import { adapterKey } from '../catalog/adapter-kind.ts'
 import type {
   RemoveAdapterAliasInput,
   RollbackAdapterAliasInput,

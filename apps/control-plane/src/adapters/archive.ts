@@ -1,7 +1,7 @@
 import { AppError, ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 import type { Change, Commit } from '../audit/perform.ts'
-import { adapterKey } from '../catalog/kinds.ts'
+import { adapterKey } from '../catalog/adapter-kind.ts'
 import type { ArchiveAdapterInput, ArchiveAdapterVersionInput } from '../generated/graphql.ts'
 import type { Adapter } from '../generated/prisma/client.ts'
 import type { Inventory } from '../nodes/inventory.ts'

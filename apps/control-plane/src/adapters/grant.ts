@@ -1,7 +1,7 @@
 import { AppError, ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 import type { Change, Commit } from '../audit/perform.ts'
-import { adapterKey } from '../catalog/kinds.ts'
+import { adapterKey } from '../catalog/adapter-kind.ts'
 import type { GrantAdapterInput } from '../generated/graphql.ts'
 import { parseInput } from '../server/input.ts'
 import { requireTenant } from '../tenants/find.ts'

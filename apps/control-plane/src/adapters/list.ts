@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts'
 import type { QueryAdaptersArgs } from '../generated/graphql.ts'
 import { Prisma } from '../generated/prisma/client.ts'
 import type { Actor } from '../keys/actor.ts'
-import { contains, listPage, toOrder } from '../server/list.ts'
+import { boundOf, listPage, lowerContains, toOrder } from '../server/list.ts'
 
 const orders = {
   CREATED_AT: { column: 'id', type: 'uuid' },
@@ -24,12 +24,13 @@ export const listAdapters = (
     ...(slug === undefined
       ? []
       : [Prisma.sql`"tenant_id" = (SELECT "id" FROM "tenant" WHERE "slug" = ${slug})`]),
-    ...(search ? [contains('name', search)] : []),
+    ...(search ? [lowerContains('name', search)] : []),
     ...(archived === null || archived === undefined
       ? []
       : [Prisma.sql`("archived_at" IS NOT NULL) = ${archived}`]),
     ...(baseModel ? [Prisma.sql`"base_model_name" = ${baseModel}`] : []),
   ]
-  const list = { table: 'adapter', where, order: toOrder(orderBy, orders) }
+  const order = toOrder(orderBy, orders)
+  const list = { table: 'adapter', where, order, ...boundOf(search) }
   return listPage(db, list, page, (ids) => db.adapter.findMany({ where: { id: { in: ids } } }))
 }

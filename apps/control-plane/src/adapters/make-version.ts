@@ -1,7 +1,7 @@
 import type { AdapterManifest } from '@punica/adapter'
 import { AppError, limits } from '@punica/schema'
 import type { Change } from '../audit/perform.ts'
-import { adapterKey } from '../catalog/kinds.ts'
+import { adapterKey } from '../catalog/adapter-kind.ts'
 import type { Adapter, AdapterVersion } from '../generated/prisma/client.ts'
 import type { Upload } from './find-upload.ts'
 import type { StoredProbe } from './probe-adapter.ts'

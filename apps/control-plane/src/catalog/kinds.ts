@@ -1,8 +1,5 @@
 import {
-  AdapterFile,
-  AdapterRecord,
   type ApiKeyRecord,
-  adapterRecords,
   apiKeyRecords,
   type BaseModelRecord,
   baseModelRecords,
@@ -10,8 +7,8 @@ import {
   type TenantRecord,
   tenantRecords,
 } from '@punica/schema'
-import { newestRevision } from '../adapters/alias-rows.ts'
 import type { Transaction } from '../db/database.ts'
+import { adapters } from './adapter-kind.ts'
 import { nodes, pools } from './pool-kinds.ts'
 
 /** How records of one kind come out of the database. */
@@ -91,69 +88,6 @@ const baseModels: CatalogKind<BaseModelRecord> = {
       ]),
     )
   },
-}
-
-const adapters: CatalogKind<AdapterRecord> = {
-  kind: adapterRecords,
-  listKeys: async (db) => {
-    const select = { name: true, tenant: { select: { slug: true } } }
-    const rows = await db.adapter.findMany({ where: { archivedAt: null }, select })
-    return rows.map(({ name, tenant }) => adapterKey(tenant.slug, name))
-  },
-  read: async (db, keys) => {
-    const rows = await db.adapter.findMany({
-      where: { archivedAt: null, OR: keys.map(whereAdapterKey) },
-      include: {
-        tenant: true,
-        versions: {
-          where: { archivedAt: null },
-          include: { files: { orderBy: { name: 'asc' } } },
-          orderBy: { version: 'asc' },
-        },
-        aliases: { include: newestRevision, orderBy: { name: 'asc' } },
-        grants: { include: { tenant: true } },
-      },
-    })
-    return new Map(
-      rows.map((row) => [
-        adapterKey(row.tenant.slug, row.name),
-        AdapterRecord.parse({
-          tenant: row.tenant.slug,
-          name: row.name,
-          baseModel: row.baseModelName,
-          createdAtMs: row.createdAt.getTime(),
-          versions: row.versions.map(({ version, digest, rank, sizeBytes, files }) => ({
-            version,
-            digest,
-            rank,
-            sizeBytes: Number(sizeBytes),
-            files: files.map(toAdapterFile),
-          })),
-          aliases: row.aliases.map(({ name, revisions }) => ({
-            name,
-            targets: revisions.flatMap(({ targets }) => targets.map(toTarget)),
-          })),
-          grants: row.grants.map(({ tenant }) => tenant.slug).sort(),
-        }),
-      ]),
-    )
-  },
-}
-
-const toTarget = ({ version, weight }: { version: { version: number }; weight: number }) => ({
-  version: version.version,
-  weight,
-})
-
-const toAdapterFile = (file: { name: string; digest: string; sizeBytes: bigint }): AdapterFile =>
-  AdapterFile.parse({ name: file.name, digest: file.digest, sizeBytes: Number(file.sizeBytes) })
-
-/** A slug has no dot, so the first one ends it. */
-export const adapterKey = (tenant: string, name: string): string => `${tenant}.${name}`
-
-const whereAdapterKey = (key: string) => {
-  const dot = key.indexOf('.')
-  return { tenant: { slug: key.slice(0, dot) }, name: key.slice(dot + 1) }
 }
 
 /** Every kind of record of the catalog, under the name that the outbox gives it. */

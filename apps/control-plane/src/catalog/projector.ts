@@ -36,6 +36,8 @@ const revocationsLock = 7_001_002
 const batchSize = 200
 const pollIntervalMs = 1_000
 const rebuildIntervalMs = 60_000
+/** To compare a very large catalog takes long; this bounds its share of the time. */
+const maxRebuildShare = 0.05
 const settleTimeoutMs = 2_000
 
 /**
@@ -87,9 +89,15 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
 
   // Entries of other control planes, and what could not be written before.
   const poll = setInterval(() => void pass(), pollIntervalMs)
-  const check = setInterval(() => {
-    rebuild().catch((err: unknown) => log.warn({ err }, 'catalog not compared'))
-  }, rebuildIntervalMs)
+  let isStopped = false
+  const check = async (): Promise<void> => {
+    const startMs = Date.now()
+    await rebuild().catch((err: unknown) => log.warn({ err }, 'catalog not compared'))
+    if (isStopped) return
+    const pauseMs = Math.max(rebuildIntervalMs, (Date.now() - startMs) / maxRebuildShare)
+    nextCheck = setTimeout(() => void check(), pauseMs)
+  }
+  let nextCheck = setTimeout(() => void check(), rebuildIntervalMs)
 
   return {
     settle: async () => {
@@ -101,7 +109,8 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
     rebuild,
     stop: async () => {
       clearInterval(poll)
-      clearInterval(check)
+      isStopped = true
+      clearTimeout(nextCheck)
       await (next ?? current)
     },
   }
@@ -148,12 +157,13 @@ const locked = <T>(db: Database, lock: number, work: (tx: Transaction) => Promis
     { timeout: 60_000 },
   )
 
-/** Writes the records that the oldest entries name, forgets the entries, and returns their number. */
+/** Writes the records that the newest entries name, forgets the entries, and returns their number. */
 const projectBatch = async (db: Database, write: WriteRecords): Promise<number> => {
   const oldest = { where: ofCatalog, select: { id: true } }
   if ((await db.outboxEntry.findFirst(oldest)) === null) return 0
   return locked(db, catalogLock, async (tx) => {
-    const page = { where: ofCatalog, orderBy: { id: 'asc' }, take: batchSize } as const
+    // The newest first: a change does not wait behind a catalog that is written anew.
+    const page = { where: ofCatalog, orderBy: { id: 'desc' }, take: batchSize } as const
     const entries = await tx.outboxEntry.findMany(page)
     for (const name of catalogKindNames) {
       const named = entries.filter((entry) => entry.kind === name)

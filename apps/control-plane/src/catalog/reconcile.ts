@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
+import { createHash } from 'node:crypto'
 import type { Bus, Records } from '@punica/bus'
 import type { Database } from '../db/database.ts'
 import { type CatalogKind, type CatalogKindName, catalogKinds } from './kinds.ts'
@@ -27,8 +27,9 @@ const compare = async <T>(
   kind: CatalogKind<T>,
 ): Promise<Difference[]> => {
   const records = await bus.records(kind.kind)
+  const fingerprint = (value: T): string => fingerprintOf(kind.kind.schema.parse(value))
   // A record that does not parse is among the keys only, and so is written anew or removed.
-  const written = await readAll(records)
+  const written = await readAll(records, fingerprint)
   const stale = new Set([...(await records.keys()), ...written.keys()])
   const different: string[] = []
   const keys = await kind.listKeys(db)
@@ -36,18 +37,26 @@ const compare = async <T>(
     const page = await kind.read(db, keys.slice(at, at + pageSize))
     for (const [key, value] of page) {
       stale.delete(key)
-      if (!isDeepStrictEqual(written.get(key), value)) different.push(key)
+      if (written.get(key) !== fingerprint(value)) different.push(key)
     }
   }
   return [...different, ...stale].map((key) => ({ kind: name, key }))
 }
 
-const readAll = async <T>(records: Records<T>): Promise<Map<string, T>> => {
-  const values = new Map<string, T>()
+/** Of each record only its fingerprint is kept: there may be very many. */
+const readAll = async <T>(
+  records: Records<T>,
+  fingerprint: (value: T) => string,
+): Promise<Map<string, string>> => {
+  const fingerprints = new Map<string, string>()
   const stop = await records.watch(({ key, value }) => {
-    if (value === null) values.delete(key)
-    else values.set(key, value)
+    if (value === null) fingerprints.delete(key)
+    else fingerprints.set(key, fingerprint(value))
   })
   stop()
-  return values
+  return fingerprints
 }
+
+/** A schema puts the fields in its own order, so the same values have the same text. */
+const fingerprintOf = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('base64')

@@ -10,7 +10,7 @@ import type {
 import { Prisma } from '../generated/prisma/client.ts'
 import type { Context } from '../server/context.ts'
 import { parseId } from '../server/input.ts'
-import { byCreation, contains, listPage, toOrder } from '../server/list.ts'
+import { boundOf, byCreation, contains, listPage, lowerContains, toOrder } from '../server/list.ts'
 import { type Actor, requireAdmin, requireAdminOf, requireOperator } from './actor.ts'
 import { createApiKey } from './create.ts'
 import { createNatsCredential, revokeNatsCredential } from './nats-credential.ts'
@@ -31,10 +31,11 @@ export const keyQueries: Pick<QueryResolvers, 'viewer' | 'apiKeys' | 'natsCreden
       ...ofTenant(actor, tenant),
       ...inState(state),
       ...(search
-        ? [Prisma.sql`(${contains('name', search)} OR ${contains('prefix', search)})`]
+        ? [Prisma.sql`(${contains('name', search)} OR ${lowerContains('prefix', search)})`]
         : []),
     ]
-    const list = { table: 'api_key', where, order: toOrder(orderBy, orders) }
+    const order = toOrder(orderBy, orders)
+    const list = { table: 'api_key', where, order, ...boundOf(search) }
     return listPage(db, list, page, (ids) => db.apiKey.findMany({ where: { id: { in: ids } } }))
   },
 

@@ -20,7 +20,7 @@ const maxDepth = 12
 const maxCost = 20_000
 
 /** Items that a list is taken to have where nothing bounds it. */
-const assumedItems = 20
+const assumedItems = 10
 /** What a field of a root type costs beside what it answers: each is work for the database. */
 const rootCosts = { query: 100, mutation: 1_000, subscription: 0 } as const
 

@@ -22,7 +22,20 @@ export const byCreation = (direction: ListOrder['direction'] = 'ASC'): ListOrder
 })
 
 /** The rows of one table that meet every condition, in an order that an index has. */
-export type List = { table: string; where: readonly Prisma.Sql[]; order: ListOrder }
+export type List = {
+  table: string
+  where: readonly Prisma.Sql[]
+  order: ListOrder
+  /** It is counted no further; absent: to its end. */
+  maxCount?: number | undefined
+}
+
+/** What a search matches is counted no further: nobody pages through more to find something. */
+const maxSearchCount = 10_000
+
+/** The bound of a list that may be searched. */
+export const boundOf = (search: string | null | undefined): { maxCount?: number } =>
+  search ? { maxCount: maxSearchCount } : {}
 
 /** The order of a list that was asked for, of those that `orders` knows. */
 export const toOrder = <F extends string>(
@@ -72,9 +85,13 @@ export const listPage = async <T extends Loaded>(
   }
 }
 
-const countRows = async (db: Transaction, { table, where }: List): Promise<number> => {
-  const [row] = await db.$queryRaw<{ count: number }[]>`
-    SELECT count(*)::int AS "count" FROM ${raw(table)} WHERE ${allOf(where)}`
+const countRows = async (db: Transaction, { table, where, maxCount }: List): Promise<number> => {
+  const rows = Prisma.sql`FROM ${raw(table)} WHERE ${allOf(where)}`
+  const counted =
+    maxCount === undefined
+      ? rows
+      : Prisma.sql`FROM (SELECT 1 ${rows} LIMIT ${maxCount}) AS "counted"`
+  const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS "count" ${counted}`
   return row?.count ?? 0
 }
 
@@ -134,6 +151,10 @@ const parseJson = (text: string): unknown => {
 /** Whether a column has the text somewhere, in upper or lower case. */
 export const contains = (column: string, text: string): Prisma.Sql =>
   Prisma.sql`${raw(column)} ILIKE ${`%${escapeLike(text)}%`}`
+
+/** The same of a column that has no upper case, at a fraction of the time. */
+export const lowerContains = (column: string, text: string): Prisma.Sql =>
+  Prisma.sql`${raw(column)} LIKE ${`%${escapeLike(text.toLowerCase())}%`}`
 
 /** Texts are matched as they are, and names have underscores. */
 const escapeLike = (text: string): string => text.replaceAll(/[\\%_]/g, '\\$&')

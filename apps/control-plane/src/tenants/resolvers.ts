@@ -5,7 +5,7 @@ import type { MutationResolvers, QueryResolvers, TenantResolvers } from '../gene
 import { Prisma, type Tenant as TenantRow } from '../generated/prisma/client.ts'
 import { administers, belongsTo, requireOperator } from '../keys/actor.ts'
 import type { Context } from '../server/context.ts'
-import { contains, listPage, toOrder } from '../server/list.ts'
+import { boundOf, contains, listPage, lowerContains, toOrder } from '../server/list.ts'
 import { toTraffic } from '../usage/traffic.ts'
 import { createTenant } from './create.ts'
 import { resumeTenant, suspendTenant } from './suspend.ts'
@@ -22,12 +22,15 @@ export const tenantQueries: Pick<QueryResolvers, 'tenants' | 'tenant'> = {
   tenants: (_, { search, suspended, orderBy, ...page }, { actor, db }) => {
     requireOperator(actor)
     const where = [
-      ...(search ? [Prisma.sql`(${contains('slug', search)} OR ${contains('name', search)})`] : []),
+      ...(search
+        ? [Prisma.sql`(${lowerContains('slug', search)} OR ${contains('name', search)})`]
+        : []),
       ...(suspended === null || suspended === undefined
         ? []
         : [Prisma.sql`"suspended" = ${suspended}`]),
     ]
-    const list = { table: 'tenant', where, order: toOrder(orderBy, orders) }
+    const order = toOrder(orderBy, orders)
+    const list = { table: 'tenant', where, order, ...boundOf(search) }
     return listPage(db, list, page, (ids) => db.tenant.findMany({ where: { id: { in: ids } } }))
   },
 

@@ -49,7 +49,7 @@ export type Harness = {
 }
 
 export type HarnessOptions = Partial<
-  Pick<ControlPlaneOptions, 'natsAccountSeed' | 'accountClaims' | 'store' | 'imports'>
+  Pick<ControlPlaneOptions, 'natsAccountSeed' | 'accountClaims' | 'baseModel' | 'store' | 'imports'>
 > & {
   bus?: Bus
   /** Adapters are tried by nodes, which the test must be; else each passes. */
@@ -95,7 +95,7 @@ export const startHarness = async (options: HarnessOptions = {}): Promise<Harnes
     operatorKey,
     natsAccountSeed: options.natsAccountSeed,
     accountClaims: options.accountClaims ?? null,
-    baseModel,
+    baseModel: options.baseModel === undefined ? baseModel : options.baseModel,
     imports: options.imports ?? { roots: [], hosts: [], allowPrivate: false },
     probeWaitMs: 1_000,
     ...(options.nodesProbe === true ? {} : { probeAdapter: passProbe }),
