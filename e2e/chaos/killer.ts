@@ -3,16 +3,24 @@ import { until } from '../support/until.ts'
 import type { Observer } from './observer.ts'
 import type { Random } from './random.ts'
 
-/** What can end, with its share of the ends. */
-const victims = {
-  node: 45,
-  leader: 20,
-  'nats-server': 15,
-  'leader and node': 10,
-  standby: 5,
-  'control-plane': 5,
-} as const
-export type Victim = keyof typeof victims | 'paused leader'
+export type Victim =
+  | 'node'
+  | 'leader'
+  | 'nats-server'
+  | 'leader and node'
+  | 'standby'
+  | 'control-plane'
+  | 'paused leader'
+
+/** What is ended, with its share of the ends. */
+const victims: readonly [Victim, number][] = [
+  ['node', 45],
+  ['leader', 20],
+  ['nats-server', 15],
+  ['leader and node', 10],
+  ['standby', 5],
+  ['control-plane', 5],
+]
 
 /** Of ends, one in so many is followed by a leader that is put to sleep and wakes up replaced. */
 const pauseChance = 0.08
@@ -69,11 +77,10 @@ const count = ({ counts }: Kills, victim: Victim): void => {
 }
 
 const pickVictim = (random: Random): Victim => {
-  const all = Object.entries(victims)
-  let left = random.next() * all.reduce((sum, [, share]) => sum + share, 0)
-  for (const [name, share] of all) {
+  let left = random.next() * victims.reduce((sum, [, share]) => sum + share, 0)
+  for (const [victim, share] of victims) {
     left -= share
-    if (left < 0) return name as Victim
+    if (left < 0) return victim
   }
   return 'node'
 }

@@ -49,6 +49,13 @@ test('a crash is logged with its error and the exit code is 1', async () => {
   expect(output()).toContain('told to crash')
 })
 
+test('a crash that nobody can be told of ends the process all the same', async () => {
+  const { child } = start({ GREETING: 'hello', CRASH: 'yes' })
+  child.stdout?.destroy()
+  child.disconnect()
+  expect((await once(child, 'exit'))[0]).toBe(1)
+})
+
 test('a service whose parent is gone stops by itself', async () => {
   const { child, exitCode } = start({ GREETING: 'hello' })
   await once(child, 'message')

@@ -45,7 +45,7 @@ export const run = async <S extends z.ZodType>(
 ): Promise<void> => {
   const common = Common.safeParse(process.env)
   const config = Config.safeParse(process.env)
-  const log = pino({ name, level: common.data?.LOG_LEVEL ?? 'info' })
+  const log = openLog(name, common.data?.LOG_LEVEL ?? 'info')
   const issues = [...(common.error?.issues ?? []), ...(config.error?.issues ?? [])]
   if (!common.success || !config.success) {
     log.fatal(
@@ -101,6 +101,15 @@ export const run = async <S extends z.ZodType>(
     leaveParent()
     exitAfter(lingerLimitMs, () => log.warn('something was left running after the end'))
   }
+}
+
+/**
+ * Logs to the standard output. Whoever reads it may be gone, as a launcher that was killed: pino's own
+ * way to write would then try a last line again for ever, and the process would never end.
+ */
+const openLog = (name: string, level: string): Logger => {
+  process.stdout.on('error', () => {})
+  return pino({ name, level }, process.stdout)
 }
 
 /** Longer than any service takes that stops in order. */
