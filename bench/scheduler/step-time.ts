@@ -17,6 +17,8 @@ const StepTimeFile = z.strictObject({
     attentionBytesPerSecond: positive,
     /** Of a step with any adapter in it. */
     loraFixedMs: notNegative,
+    /** Beside it, of each row of such a step. */
+    loraMsPerRow: notNegative,
     loraBytesPerSecond: positive,
     weightBytes: positive,
     kvBytesPerToken: positive,
@@ -57,7 +59,8 @@ export const readStepTime = (path: string | URL): StepTime =>
 
 const toStepTime = ({ device, model, numbers }: StepTimeFile): StepTime => {
   const dense = numbers.denseMsByRows.value
-  const loraFixedMs = numbers.loraFixedMs.value
+  const loraMs = (numRows: number): number =>
+    numbers.loraFixedMs.value + numRows * numbers.loraMsPerRow.value
   const loraMsPerByte = 1e3 / numbers.loraBytesPerSecond.value
   return {
     device,
@@ -75,7 +78,7 @@ const toStepTime = ({ device, model, numbers }: StepTimeFile): StepTime => {
     fixedMs: (numRows, adapterBytes) =>
       numbers.stepOverheadMs.value +
       interpolate(dense, numRows) +
-      (adapterBytes > 0 ? loraFixedMs + adapterBytes * loraMsPerByte : 0),
+      (adapterBytes > 0 ? loraMs(numRows) + adapterBytes * loraMsPerByte : 0),
     msPerKvToken: (1e3 * numbers.kvBytesPerToken.value) / numbers.attentionBytesPerSecond.value,
   }
 }
