@@ -135,6 +135,14 @@ const rows: Record<keyof typeof channels, Row> = {
       }),
     },
   },
+  poolReports: {
+    of: 'pool',
+    speakers: ['router', 'gateway'],
+    listeners: ['control-plane'],
+    forged: {
+      stale_epoch: () => ({ type: 'router', epoch: 0, queuedRequests: 9, gpuSecondsSaved: 9 }),
+    },
+  },
   usage: {
     of: 'tenant',
     speakers: ['gateway'],

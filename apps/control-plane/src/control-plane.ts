@@ -13,6 +13,7 @@ import { watchKeyUse } from './keys/key-use.ts'
 import { seedOperatorKey } from './keys/seed-operator-key.ts'
 import { watchDecisions } from './nodes/watch-decisions.ts'
 import { watchNodes } from './nodes/watch-nodes.ts'
+import { watchPools } from './nodes/watch-pools.ts'
 import { createPlayground } from './playground/playground.ts'
 import type { ConnectTenant } from './playground/tenant-client.ts'
 import { createGate } from './server/gate.ts'
@@ -90,6 +91,8 @@ const start = async (
   closers.add(nodeWatch.stop)
   const decisionWatch = watchDecisions({ bus, refusals })
   closers.add(decisionWatch.stop)
+  const poolReports = watchPools({ bus, refusals })
+  closers.add(poolReports.stop)
   const keyUse = watchKeyUse({ db, bus, log })
   closers.add(keyUse.stop)
   const liveUsage = createLiveUsage({ db, log })
@@ -119,6 +122,7 @@ const start = async (
       inventory,
       nodeWatch,
       decisionWatch,
+      poolReports,
       liveUsage,
       keyUse,
       uploads: createGate(maxUploads, 'uploads'),

@@ -1,6 +1,7 @@
 import { type ErrorCode, toAppError, type Usage } from '@punica/schema'
 import type { Logger, Metrics, Span, Tracing } from '@punica/service'
 import { createCallMetrics } from './call-metrics.ts'
+import type { LatencyReport } from './latency-report.ts'
 import type { CallEvent } from './requests/calls.ts'
 
 type Named = {
@@ -29,11 +30,18 @@ type Deps = {
   metrics: Pick<Metrics, 'counter' | 'histogram'>
   tracing: Tracing
   log: Pick<Logger, 'debug'>
+  latency: Pick<LatencyReport, 'firstToken' | 'tokenGap'>
   clock: () => number
 }
 
 /** Counts and traces what calls come to. Nothing of it has a word of the prompt or the answer. */
-export const createWatches = ({ metrics, tracing, log, clock }: Deps): ((call: Named) => Watch) => {
+export const createWatches = ({
+  metrics,
+  tracing,
+  log,
+  latency,
+  clock,
+}: Deps): ((call: Named) => Watch) => {
   const count = createCallMetrics(metrics, clock)
   return ({ type: endpoint, requestId, tenant, traceparent, body }) => {
     const startMs = clock()
@@ -81,9 +89,12 @@ export const createWatches = ({ metrics, tracing, log, clock }: Deps): ((call: N
       const before = progress[choice]
       if (progress.length === 0) {
         count.firstToken(of, atMs - startMs)
+        latency.firstToken(atMs - startMs)
         span.event('first_token')
       } else if (before !== undefined && numTokens > before.numTokens) {
-        count.tokenGap(of, (atMs - before.atMs) / (numTokens - before.numTokens))
+        const gapMs = (atMs - before.atMs) / (numTokens - before.numTokens)
+        count.tokenGap(of, gapMs)
+        latency.tokenGap(gapMs)
       }
       progress[choice] = { numTokens, atMs }
       countTokens((numCounted ?? 0) + numTokens - (before?.numTokens ?? 0))

@@ -9,6 +9,7 @@ import { createKeyUse } from './catalog/key-use.ts'
 import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { createApp } from './http/app.ts'
+import { createLatencyReport } from './latency-report.ts'
 import { createUsageMetrics, createWatches } from './measure.ts'
 import { openNatsFace } from './nats/face.ts'
 import { createCalls } from './requests/calls.ts'
@@ -54,7 +55,8 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
     help: 'Sequences under way; each choice of a call is one',
     collect: sequences.numRunning,
   })
-  const watch = createWatches({ metrics, tracing: deps.tracing, log, clock })
+  const latency = createLatencyReport()
+  const watch = createWatches({ metrics, tracing: deps.tracing, log, latency, clock })
   const { baseModel } = config
   const keyUse = createKeyUse({ bus, clock })
   const gateway = createGateway({ catalog, calls, keyUse, tokenizer, baseModel, clock, watch })
@@ -66,6 +68,9 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const tick = (): void => {
     sequences.tick(clock())
     meter.tick(clock())
+    const taken = latency.take()
+    if (taken === null) return
+    bus.publish(channels.poolReports(pool), { type: 'latency', gatewayId, ...taken })
   }
   tick()
   const ticker = setInterval(tick, statusIntervalMs)

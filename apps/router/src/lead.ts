@@ -34,6 +34,8 @@ type Deps = {
 const announceMs = 1_000
 /** Many nodes may show at once that they have not heard; one announcement reaches all of them. */
 const minAnnounceMs = 100
+/** So often those who watch the pool are told of it. */
+const reportMs = 1_000
 
 /**
  * Leads the pool for a term: messages become events of the scheduler, its commands messages. Resolves
@@ -47,7 +49,7 @@ export const lead = async (
   const { bus, config, facts, onLeading } = deps
   const { pool, heartbeatTimeoutMs, settleMs } = config
   const over = AbortSignal.any([signal, term.ended])
-  const { handle, takeTask, note, announce, hearGateway, hearNode, tick } = createLeader(
+  const { handle, takeTask, note, announce, report, hearGateway, hearNode, tick } = createLeader(
     () => !over.aborted && term.isHeld(),
     { ...deps, epoch: term.epoch },
   )
@@ -64,6 +66,7 @@ export const lead = async (
     setTimeout(tick, settleMs),
     setInterval(tick, heartbeatTimeoutMs / 10),
     setInterval(announce, announceMs),
+    setInterval(report, reportMs),
   ]
   try {
     await bus.flush()
@@ -120,6 +123,16 @@ const createLeader = (mayAct: () => boolean, deps: Deps & { epoch: number }) => 
       return toReply(task, handle({ type: 'submitted', task }))
     },
     announce,
+    report: (): void => {
+      if (!mayAct()) return
+      const { active, leastLoaded } = scheduler.gpuSeconds()
+      bus.publish(channels.poolReports(pool), {
+        type: 'router',
+        epoch,
+        queuedRequests: scheduler.queueLength(),
+        gpuSecondsSaved: leastLoaded - active,
+      })
+    },
     hearGateway: ({ gatewayId, leaving }: GatewayStatus): void => {
       note({ type: 'gatewayReported', gatewayId, leaving })
       if (leaving) lists.left(gatewayId)

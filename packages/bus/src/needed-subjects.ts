@@ -15,13 +15,18 @@ export const needed: Record<Role, Permissions> = {
       '$JS.API.STREAM.PURGE.OBJ_punica_objects',
       channels.probe('n').subject,
     ],
-    subscribe: [channels.nodeEvents('*').subject, channels.decisions('*').subject],
+    subscribe: [
+      channels.nodeEvents('*').subject,
+      channels.decisions('*').subject,
+      channels.poolReports('*').subject,
+    ],
   },
   gateway: {
     publish: [
       channels.submit('p').subject,
       channels.cancel('p').subject,
       channels.gatewayStatus('p').subject,
+      channels.poolReports('p').subject,
       channels.replay('n').subject,
       channels.usage('acme').subject,
       `${tenantInboxPrefix('acme')}.x`,
@@ -42,6 +47,7 @@ export const needed: Record<Role, Permissions> = {
       channels.nodeCommand('n').subject,
       channels.gatewayEvents('g').subject,
       channels.decisions('p').subject,
+      channels.poolReports('p').subject,
       channels.waiting('g').subject,
       channels.leader('p').subject,
       '$KV.punica_leases.leader.p',

@@ -77,6 +77,11 @@ const rows: Record<keyof typeof channels, Row> = {
   gatewayEvents: { of: 'gateway', publish: ['router'], subscribe: ['gateway'] },
   waiting: { of: 'gateway', publish: ['router'], subscribe: ['gateway'] },
   decisions: { of: 'pool', publish: ['router'], subscribe: ['control-plane', 'router'] },
+  poolReports: {
+    of: 'pool',
+    publish: ['gateway', 'router'],
+    subscribe: ['control-plane', 'router'],
+  },
   usage: { of: 'tenant', publish: ['gateway'], subscribe: [] },
   keysUsed: { of: null, publish: ['gateway'], subscribe: ['control-plane'] },
 }

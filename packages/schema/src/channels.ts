@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import * as api from './api.ts'
 import * as l from './leadership.ts'
 import * as m from './messages.ts'
+import { PoolReport } from './pool-report.ts'
 
 /** A NATS subject together with the only message allowed on it. */
 export type Channel<T> = { readonly subject: string; readonly schema: z.ZodType<T> }
@@ -79,6 +80,10 @@ export const waiting = (gatewayId: string): RequestChannel<l.WaitingRequest, l.W
 /** router -> whoever watches */
 export const decisions = (pool: string): Channel<m.Decision> =>
   channel(`punica.pool.${pool}.decisions`, m.Decision)
+
+/** router, gateway -> whoever watches the pool */
+export const poolReports = (pool: string): Channel<PoolReport> =>
+  channel(`punica.pool.${pool}.reports`, PoolReport)
 
 /** gateway -> JetStream stream PUNICA_USAGE -> control plane */
 export const usage = (tenant: string): Channel<m.UsageEvent> =>

@@ -69,7 +69,13 @@ export const rolePermissions = (role: Role): Permissions => {
     case 'control-plane':
       return {
         publish: [...writeCatalog, ...writeObjects, ...followUsage, 'punica.node.*.probe'],
-        subscribe: [inbox, 'punica.pool.*.nodes', 'punica.pool.*.decisions', 'punica.keys.used'],
+        subscribe: [
+          inbox,
+          'punica.pool.*.nodes',
+          'punica.pool.*.decisions',
+          'punica.pool.*.reports',
+          'punica.keys.used',
+        ],
       }
     case 'gateway':
       return {
@@ -78,6 +84,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.pool.*.submit',
           'punica.pool.*.cancel',
           'punica.pool.*.gateways',
+          'punica.pool.*.reports',
           'punica.node.*.replay',
           ...writeUsage,
           'punica.keys.used',
@@ -96,6 +103,7 @@ export const rolePermissions = (role: Role): Permissions => {
           'punica.gateway.*.events',
           'punica.gateway.*.waiting',
           'punica.pool.*.decisions',
+          'punica.pool.*.reports',
           anyInbox,
         ],
         subscribe: [inbox, 'punica.pool.>'],

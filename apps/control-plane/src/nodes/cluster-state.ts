@@ -1,15 +1,17 @@
 import type { ClusterState, NodeLoad, PoolState } from '../generated/graphql.ts'
 import type { Inventory, NodeView } from './inventory.ts'
+import type { PoolReports } from './pool-reports.ts'
 import type { DecisionWatch } from './watch-decisions.ts'
 
 type Deps = {
   inventory: Pick<Inventory, 'list'>
   decisionWatch: Pick<DecisionWatch, 'scaleHint'>
+  poolReports: Pick<PoolReports, 'read'>
 }
 
 /** What an overview shows of a pool, or of all that have nodes. */
 export const toClusterState = (
-  { inventory, decisionWatch }: Deps,
+  { inventory, ...watches }: Deps,
   pool: string | null,
 ): ClusterState => {
   const nodes = inventory.list(pool)
@@ -23,7 +25,7 @@ export const toClusterState = (
     at: new Date(),
     pools: [...pools]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, members]) => toPoolState(name, members, decisionWatch)),
+      .map(([name, members]) => toPoolState(name, members, watches)),
     nodes: nodes.map(toNodeLoad),
   }
 }
@@ -31,7 +33,7 @@ export const toClusterState = (
 const toPoolState = (
   name: string,
   nodes: readonly NodeView[],
-  { scaleHint }: Deps['decisionWatch'],
+  { decisionWatch, poolReports }: Omit<Deps, 'inventory'>,
 ): PoolState => {
   const ready = nodes.filter(({ state }) => state === 'READY')
   const runningRequests = sum(ready, ({ status }) => status.requests.length)
@@ -41,12 +43,9 @@ const toPoolState = (
     activeNodes: ready.filter(({ status }) => status.requests.length > 0).length,
     lowerBoundNodes: lowerBound(ready, runningRequests),
     runningRequests,
-    queuedRequests: null,
     tokensPerSecond: sum(ready, ({ rate }) => rate.perSecond),
-    timeToFirstTokenMs: null,
-    interTokenMs: null,
-    gpuSecondsSaved: null,
-    scaleHint: scaleHint(name),
+    ...poolReports.read(name, Date.now()),
+    scaleHint: decisionWatch.scaleHint(name),
   }
 }
 

@@ -11,10 +11,10 @@ export const nodeSubscriptions: Pick<
   'clusterState' | 'nodeEvents' | 'decisions'
 > = {
   clusterState: {
-    subscribe: (_, { pool }, { actor, inventory, decisionWatch, nodeWatch }) => {
+    subscribe: (_, { pool }, { actor, inventory, decisionWatch, poolReports, nodeWatch }) => {
       requireOperator(actor)
       const read = () => ({
-        clusterState: toClusterState({ inventory, decisionWatch }, pool ?? null),
+        clusterState: toClusterState({ inventory, decisionWatch, poolReports }, pool ?? null),
       })
       return latest(read, nodeWatch.onChange)
     },

@@ -8,6 +8,7 @@ import type { ImportSettings } from '../imports/import.ts'
 import type { Actor } from '../keys/actor.ts'
 import type { KeyUse } from '../keys/key-use.ts'
 import type { Inventory } from '../nodes/inventory.ts'
+import type { PoolReports } from '../nodes/pool-reports.ts'
 import type { DecisionWatch } from '../nodes/watch-decisions.ts'
 import type { NodeWatch } from '../nodes/watch-nodes.ts'
 import type { Playground } from '../playground/playground.ts'
@@ -34,6 +35,7 @@ export type Deps = {
   inventory: Pick<Inventory, 'list' | 'find' | 'schedule' | 'remove'>
   nodeWatch: Pick<NodeWatch, 'onChange' | 'happenings'>
   decisionWatch: Pick<DecisionWatch, 'feed' | 'scaleHint'>
+  poolReports: Pick<PoolReports, 'read'>
   liveUsage: Pick<LiveUsage, 'subscribe'>
   keyUse: Pick<KeyUse, 'note'>
   uploads: Gate
