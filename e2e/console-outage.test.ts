@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openConsole, startBrowser } from './support/browser.ts'
+import { expectSound, openConsole, startBrowser, visit } from './support/browser.ts'
 import { keepBusy } from './support/busy.ts'
 import { type System, startSystem } from './support/system.ts'
 
@@ -58,6 +58,34 @@ test('answers that break off are said to have, and nothing that was typed is los
   await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
   await page.getByRole('button', { name: 'Run' }).click()
   await answer.getByText(/Complete|At its limit/).waitFor()
+  await page.context().close()
+})
+
+test('while nobody answers the page says so and since when, and keeps what it shows', async () => {
+  const page = await open('/')
+  await page.getByRole('heading', { name: /2 GPUs/ }).waitFor()
+  const controlPlane = system.cluster.service('control-plane')
+  await controlPlane.stop()
+  await page.getByText(/has not answered since \d\d:\d\d:\d\d/).waitFor()
+  await page.getByRole('heading', { name: /2 GPUs/ }).waitFor()
+  await expectSound(page, 'outage')
+  await visit(page, 'Tenants')
+  await page.getByRole('alert').filter({ hasText: 'does not answer' }).waitFor()
+  await controlPlane.start()
+  await page.getByRole('link', { name: 'acme' }).waitFor()
+  await page.getByText('has not answered since').waitFor({ state: 'detached' })
+  await page.context().close()
+})
+
+test('a control plane that hangs is noticed, and taken up again when it goes on', async () => {
+  const page = await open('/')
+  await page.getByRole('heading', { name: /2 GPUs/ }).waitFor()
+  const controlPlane = system.cluster.service('control-plane')
+  controlPlane.kill('SIGSTOP')
+  await page.getByText('has not answered since').waitFor()
+  controlPlane.kill('SIGCONT')
+  await page.getByText('has not answered since').waitFor({ state: 'detached' })
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
   await page.context().close()
 })
 

@@ -90,7 +90,10 @@ export const createServiceProcess = (options: ServiceOptions): ServiceProcess =>
     get facts() {
       return facts
     },
-    start: launch,
+    start: () => {
+      wanted = true
+      return launch()
+    },
     untilRestarted: () => new Promise((resolve) => waiters.push(resolve)),
     kill: (signal = 'SIGKILL') => void child?.kill(signal),
     stop: async () => {

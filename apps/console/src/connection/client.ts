@@ -22,8 +22,8 @@ export type Connection = {
 
 /** graphql-ws closes with it when the server refuses the key. */
 const forbidden = 4403
-/** A half-open connection is noticed after about two of them. */
-const keepAliveMs = 5_000
+/** A control plane that hangs is noticed by a ping that is not answered for as long again. */
+const keepAliveMs = 4_000
 const maxWaitMs = 4_000
 
 const socketUrl = (): string => {
@@ -39,6 +39,7 @@ const socketUrl = (): string => {
 export const connect = (key: string, onRefused: (message: string) => void): Connection => {
   const status = createStatus()
   const connectionParams = { authorization: `Bearer ${key}` }
+  let unanswered: ReturnType<typeof setTimeout> | undefined
   const socket = createSocket({
     url: socketUrl(),
     connectionParams,
@@ -50,7 +51,14 @@ export const connect = (key: string, onRefused: (message: string) => void): Conn
     onNonLazyError: () => {},
     on: {
       connected: () => status.set('live'),
+      ping: (isReceived) => {
+        if (!isReceived) unanswered = setTimeout(() => socket.terminate(), keepAliveMs)
+      },
+      pong: (isReceived) => {
+        if (isReceived) clearTimeout(unanswered)
+      },
       closed: (event) => {
+        clearTimeout(unanswered)
         status.set('lost')
         if (isForbidden(event)) onRefused('The key is not accepted any more.')
       },

@@ -1,5 +1,6 @@
 import { Suspense, useEffect, useRef } from 'react'
 import { useLocation } from 'wouter'
+import { preload } from '../components/lazily.tsx'
 import { Skeleton } from '../components/skeleton.tsx'
 import { Toasts } from '../components/toasts.tsx'
 import { useStatus } from '../connection/status.ts'
@@ -8,14 +9,14 @@ import { Account } from './account.tsx'
 import { Nav } from './nav.tsx'
 import { OutageBanner } from './outage-banner.tsx'
 import { PageBoundary } from './page-boundary.tsx'
-import { Pages, preloadPages } from './pages.tsx'
+import { Pages } from './pages.tsx'
 import './shell.css'
 
 /** The frame of every page: where one can go, who one is, and whether what one sees is live. */
 export const Shell = () => {
   const status = useStatus(useSession().connection.status)
   const [path] = useLocation()
-  useEffect(preloadPages, [])
+  useEffect(preload, [])
   return (
     <Toasts>
       <a className="skip" href="#page">

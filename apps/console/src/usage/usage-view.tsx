@@ -1,14 +1,13 @@
-import { lazy, Suspense, useMemo } from 'react'
+import { Suspense, useMemo } from 'react'
 import { useQuery } from 'urql'
 import { Facts } from '../components/facts.tsx'
+import { lazily } from '../components/lazily.tsx'
 import { QueryView } from '../components/query-view.tsx'
 import { formatCompact } from '../format.ts'
 import { UsageTotalsDocument } from '../generated/graphql.ts'
 import { rangeOf, type Span, spans, sumUsage, toSeries, type UsageTotal } from './series.ts'
 
-const UsageChart = lazy(async () => ({
-  default: (await import('./usage-chart.tsx')).UsageChart,
-}))
+const UsageChart = lazily(async () => (await import('./usage-chart.tsx')).UsageChart)
 
 type Props = {
   /** null: the caller's own tenant, or all for an operator. */

@@ -25,7 +25,7 @@ export const BatchTimeline = ({ samples }: { samples: readonly BatchSample[] }) 
       series={series}
       data={data}
       height={height}
-      windowSeconds={600}
+      windowSeconds={120}
       isStepped
     />
   )

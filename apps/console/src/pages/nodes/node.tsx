@@ -1,9 +1,10 @@
-import { lazy, Suspense } from 'react'
+import { Suspense } from 'react'
 import { useQuery } from 'urql'
 import { Link, useLocation } from 'wouter'
 import { type Column, DataTable } from '../../components/data-table.tsx'
 import { Empty } from '../../components/empty.tsx'
 import { Facts } from '../../components/facts.tsx'
+import { lazily } from '../../components/lazily.tsx'
 import { PageHead } from '../../components/page-head.tsx'
 import { Panel } from '../../components/panel.tsx'
 import { QueryView } from '../../components/query-view.tsx'
@@ -23,9 +24,7 @@ import { NodeActions } from './node-actions.tsx'
 import { NodeState } from './node-state.tsx'
 import { useTimeline } from './use-timeline.ts'
 
-const BatchTimeline = lazy(async () => ({
-  default: (await import('./batch-timeline.tsx')).BatchTimeline,
-}))
+const BatchTimeline = lazily(async () => (await import('./batch-timeline.tsx')).BatchTimeline)
 
 type Node = NonNullable<NodeQuery['node']>
 

@@ -34,7 +34,7 @@ export const ActivityChart = ({ samples }: { samples: readonly Sample[] }) => {
       series={series}
       data={data}
       height={height}
-      windowSeconds={300}
+      windowSeconds={120}
       isStepped
     />
   )

@@ -18,7 +18,7 @@ const wantedHeight = 380
 
 /** The largest cells with which `count` of them fit into `width` without becoming too high. */
 export const layOut = (count: number, width: number): MapLayout => {
-  let layout = layColumns(count, width, Math.max(1, Math.floor((width + 6) / (widest + 6))))
+  let layout = layColumns(count, width, Math.max(1, Math.ceil((width + 6) / (widest + 6))))
   while (layout.height > wantedHeight && layout.cellWidth > narrowest) {
     const narrower = layColumns(count, width, layout.columns + 1)
     if (narrower.cellWidth < narrowest) break

@@ -1,6 +1,7 @@
-import { lazy, Suspense } from 'react'
+import { Suspense } from 'react'
 import { useSearchParams } from 'wouter'
 import { Empty } from '../../components/empty.tsx'
+import { lazily } from '../../components/lazily.tsx'
 import { ProblemNote } from '../../components/problem-note.tsx'
 import { Skeleton } from '../../components/skeleton.tsx'
 import { toProblem } from '../../connection/problem.ts'
@@ -13,9 +14,7 @@ import { type Cluster, toTotals } from './totals.ts'
 import { type Sample, useCluster } from './use-cluster.ts'
 import './overview.css'
 
-const ActivityChart = lazy(async () => ({
-  default: (await import('./activity-chart.tsx')).ActivityChart,
-}))
+const ActivityChart = lazily(async () => (await import('./activity-chart.tsx')).ActivityChart)
 
 /** What the cluster is doing, at a glance, and why, a look further down. */
 export const OverviewPage = () => {

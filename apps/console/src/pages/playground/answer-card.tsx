@@ -60,7 +60,7 @@ const Figures = ({ answer }: { answer: Answer | undefined }) => {
         (node ?? '—')
       ),
     ],
-    ['Adapters in batch', answer === undefined ? '—' : formatCount(answer.adaptersInBatch)],
+    ['Adapters', answer === undefined ? '—' : formatCount(answer.adaptersInBatch)],
   ] as const
   return (
     <dl className="answer-figures">
