@@ -31,7 +31,7 @@ const layers = {
   'apps/console': [],
   'apps/cli': ['schema', 'bus', 'client', 'embedded'],
   e2e: ['schema', 'adapter', 'bus', 'client', 'cli', 'object-store', 'tokenizer'],
-  bench: ['schema', 'bus', 'embedded', 'native-sgmv', 'scheduler', 'tokenizer'],
+  bench: ['schema', 'bus', 'cli', 'embedded', 'native-sgmv', 'scheduler', 'tokenizer'],
 }
 
 /** What may stand in some places only: [pattern, whether a path may have it, why]. */
