@@ -94,6 +94,32 @@ test('a folder becomes an adapter that serves, and a new version a canary', asyn
   await page.context().close()
 })
 
+test('a folder may be dropped', async () => {
+  const page = await open({ path: '/adapters' })
+  await page.getByRole('button', { name: 'Upload an adapter' }).click()
+  const files = await Promise.all(
+    ['adapter_config.json', 'adapter_model.safetensors'].map(async (name) => ({
+      name,
+      base64: (await readFile(path.join(french, name))).toString('base64'),
+    })),
+  )
+  const dropped = await page.evaluateHandle((all) => {
+    const transfer = new DataTransfer()
+    for (const { name, base64 } of all) {
+      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
+      transfer.items.add(new File([bytes], name))
+    }
+    return transfer
+  }, files)
+  await page
+    .getByText('Drop the folder of a PEFT adapter here')
+    .dispatchEvent('drop', { dataTransfer: dropped })
+  const checks = page.getByRole('list', { name: 'Checks of the files' })
+  await checks.getByText(/tensors, /).waitFor()
+  expect(await checks.getByLabel('does not hold').count()).toBe(0)
+  await page.context().close()
+})
+
 test('a refused adapter is refused in words, and what was typed stays', async () => {
   const broken = path.join(scratch.folder, 'broken')
   await mkdir(broken, { recursive: true })
@@ -151,6 +177,12 @@ test('requests land on a GPU, and move away when its node is drained', async () 
   const page = await open()
   const busy = keepBusy(system, 6)
   await page.getByRole('heading', { name: /^1 of 2 GPUs serve [1-6] requests?\.$/ }).waitFor()
+  // What clients feel, as the gateway tells it, and what the router says of its queue.
+  await page
+    .getByText(/^median · p99 [\d.]+ (µs|ms|s)$/)
+    .nth(1)
+    .waitFor()
+  await page.getByText('requests · 0 wait').waitFor()
   const map = page.getByRole('listbox', { name: '2 GPUs' })
   await map.focus()
   const chosen = page.getByRole('option')

@@ -1,5 +1,5 @@
 import { readStream, type Seen, type StreamSpec } from './streams.ts'
-import type { System } from './system.ts'
+import { adapterNames, type System } from './system.ts'
 
 /** Streams that run side by side, again and again, so that there is always work to look at. */
 export type Busy = {
@@ -9,7 +9,7 @@ export type Busy = {
 
 export const keepBusy = (system: Pick<System, 'openai' | 'keys'>, numStreams: number): Busy => {
   const specs = Array.from({ length: numStreams }, (_, i): StreamSpec => {
-    const adapter = i % 2 === 0 ? 'french' : 'bard'
+    const adapter = adapterNames[i % adapterNames.length] ?? 'french'
     return { adapter, prompt: 'The cat is in the garden.', maxTokens: 600, temperature: 1, seed: i }
   })
   let isWanted = true
