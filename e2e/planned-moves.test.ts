@@ -22,7 +22,7 @@ beforeAll(async () => {
   system = await startSystem({
     settings: {
       'gpu-node': { MAX_BATCH_SIZE: String(batchSize) },
-      router: { CONSOLIDATION_INTERVAL_MS: '500', MIN_MOVE_INTERVAL_MS: '0' },
+      router: { CONSOLIDATION_INTERVAL_MS: '100', MIN_MOVE_INTERVAL_MS: '0' },
     },
   })
   undisturbed = (await readAlone(system, long)).map(answerOf)
@@ -69,5 +69,23 @@ test('a node that an operator drains is vacated, and its streams go on elsewhere
   for (const { nodeId } of others) expect(nodeId).not.toBe(drained)
   await Promise.all(others.map(({ ended }) => ended))
   await mutate('uncordonNode')
+  await heard.close()
+})
+
+test('when there is room for it, the lightest node is vacated onto the heavier one', async () => {
+  const heard = await listen(system)
+  const numLong = batchSize - short.length
+  // The pass that vacates may come when the light stream is as good as over, which then stays: so
+  // it is given the occasion until it takes it.
+  for (let moved: Seen | undefined; moved === undefined; ) {
+    const full = await beginAll([...long.slice(0, numLong), ...short])
+    const [light] = await beginAll(long.slice(numLong))
+    const seen = await Promise.all([...full.slice(0, numLong), light].map((one) => one?.ended))
+    expect(seen.map((one) => one && answerOf(one))).toEqual(undisturbed)
+    await Promise.all(full.map(({ ended }) => ended))
+    moved = seen.find((one) => one !== undefined && one.nodes.length > 1)
+  }
+  const reasons = heard.decisions.map(({ reason }) => reason)
+  expect(reasons).toContainEqual(expect.stringMatching(/^consolidation: /))
   await heard.close()
 })
