@@ -56,7 +56,6 @@ export const plainAscii = (excluded: ReadonlySet<number> = new Set()): Expressio
   return ranges.map(([min, max]) => byte(min, max))
 }
 
-export const plainCharacter = choice([...plainAscii(), multibyte])
 const character = choice([...plainAscii(), multibyte, escaped])
 
 const space = optional(
@@ -78,8 +77,10 @@ const between = (open: string, content: Expression, close: string): Expression =
 export const jsonRules: ReadonlyMap<string, Expression> = new Map([
   ['space', space],
   ['character', character],
+  ['plain', repeat(choice([...plainAscii(), multibyte]), 0, null)],
   ['string', sequence(text('"'), repeat(rule('character'), 0, null), text('"'))],
   ['number', sequence(optional(text('-')), wholeNumber, optional(fraction), optional(exponent))],
+  ['integer', sequence(optional(text('-')), wholeNumber)],
   ['boolean', choice([text('true'), text('false')])],
   ['null', text('null')],
   ['member', sequence(rule('string'), text(':'), rule('space'), rule('value'))],

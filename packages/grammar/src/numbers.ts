@@ -72,6 +72,16 @@ const fractionLength = ({ min, max }: Range): number => {
 /** The decimal texts of min..max, both at or above zero, by length; none where min > max. */
 const naturals = (min: number, max: number): Expression[] => {
   if (min > max) return []
+  // Where every number of several lengths is within, one expression has them all.
+  const shortest = isPowerOfTen(min) ? `${min}`.length : `${min}`.length + 1
+  const longest = isPowerOfTen(max + 1) ? `${max}`.length : `${max}`.length - 1
+  if (longest > shortest) {
+    return [
+      ...naturals(min, 10 ** (shortest - 1) - 1),
+      sequence(byte(0x31, 0x39), repeat(digit, shortest - 1, longest - 1)),
+      ...naturals(10 ** longest, max),
+    ]
+  }
   const options: Expression[] = []
   for (let length = `${min}`.length; length <= `${max}`.length; ++length) {
     const lo = Math.max(min, length === 1 ? 0 : 10 ** (length - 1))
@@ -81,6 +91,8 @@ const naturals = (min: number, max: number): Expression[] => {
   return options
 }
 
+const isPowerOfTen = (value: number): boolean => /^10*$/.test(`${value}`)
+
 const anyDigits = (count: number): Expression => repeat(digit, count, count)
 
 const digits = (min: number, max: number): Expression => byte(0x30 + min, 0x30 + max)
@@ -89,6 +101,9 @@ const sameLength = (lo: string, hi: string): Expression => {
   if (lo === hi) return text(lo)
   const first = Number(lo[0])
   const last = Number(hi[0])
+  if (/^.0*$/.test(lo) && /^.9*$/.test(hi)) {
+    return sequence(digits(first, last), anyDigits(lo.length - 1))
+  }
   if (first === last) return sequence(digits(first, first), sameLength(lo.slice(1), hi.slice(1)))
   const options = [sequence(digits(first, first), atLeast(lo.slice(1)))]
   if (last - first > 1)

@@ -1,5 +1,5 @@
-import { choice, type Expression, empty, repeat, sequence, text } from './expression.ts'
-import { plainAscii, plainCharacter } from './json.ts'
+import { choice, type Expression, empty, rule, sequence, text } from './expression.ts'
+import { plainAscii } from './json.ts'
 
 /**
  * The text of a key that is none of `keys`, in its quotes. It uses no escapes, so that no other
@@ -11,7 +11,8 @@ export const otherKey = (keys: readonly string[]): Expression =>
 /** The others cannot be written without an escape. */
 const isPlain = (key: string): boolean => JSON.stringify(key).length === key.length + 2
 
-const rest = repeat(plainCharacter, 0, null)
+/** Any further characters that need no escape. */
+const rest = rule('plain')
 
 /** A text that is none of `keys`: it ends inside them, or leaves them at some character. */
 const otherText = (keys: readonly string[]): Expression => {
@@ -21,7 +22,7 @@ const otherText = (keys: readonly string[]): Expression => {
     if (first === undefined) continue
     nexts.set(first, [...(nexts.get(first) ?? []), key.slice(first.length)])
   }
-  if (nexts.size === 0) return keys.includes('') ? sequence(plainCharacter, rest) : rest
+  if (nexts.size === 0) return keys.includes('') ? sequence(choice(plainAscii()), rest) : rest
   const options = [...nexts].map(([first, tails]) => sequence(text(first), otherText(tails)))
   options.push(sequence(leaving([...nexts.keys()]), rest))
   if (!keys.includes('')) options.push(empty)

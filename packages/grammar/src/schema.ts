@@ -175,7 +175,7 @@ class SchemaCompiler {
 
   #number(type: 'number' | 'integer', schema: SchemaObject, at: string): Expression {
     const bounds = keywords.number.filter((keyword) => schema[keyword] !== undefined)
-    if (bounds.length === 0 && type === 'number') return rule('number')
+    if (bounds.length === 0) return rule(type)
     const bound = (keyword: string): number | undefined => {
       const value = schema[keyword]
       if (value === undefined) return undefined
@@ -193,7 +193,8 @@ class SchemaCompiler {
             { min: Math.max(minimum, above), max: Math.min(maximum, below) },
             { min: above >= minimum, max: below <= maximum },
           )
-    return made ?? this.#refuse(at, `leaves no ${type} between its bounds`)
+    if (made === null) return this.#refuse(at, `leaves no ${type} between its bounds`)
+    return this.#shared(`${type} ${minimum} ${maximum} ${above} ${below}`, made)
   }
 
   #array(schema: SchemaObject, at: string, depth: number): Expression {

@@ -32,5 +32,5 @@ export const limits = {
   maxLogitBias: 1024,
   /** The schema of a `response_format`, and the program that holds the answer to it. */
   jsonSchemaBytes: 64 * 1024,
-  grammarInstructions: 20_000,
+  grammarInstructions: 32_000,
 } as const

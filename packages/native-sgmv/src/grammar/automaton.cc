@@ -52,8 +52,9 @@ void Automaton::expand(Thread begin) {
     const Thread thread = open.back();
     open.pop_back();
     if (visited_.size() == kMaxVisited) return;
-    if (std::ranges::find(visited_, thread) != visited_.end()) continue;
-    visited_.push_back(thread);
+    const uint64_t key =
+        uint64_t{static_cast<uint32_t>(thread.at)} << 32 | static_cast<uint32_t>(thread.frame);
+    if (!visited_.insert(key).second) continue;
     const Instruction& instruction = (*program_)[thread.at];
     switch (instruction.op) {
       case Instruction::Op::kByte:

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -69,7 +70,7 @@ class Automaton {
   std::map<std::pair<std::vector<Thread>, bool>, State> known_;
 
   // Of the state being made.
-  std::vector<Thread> visited_;
+  std::unordered_set<uint64_t> visited_;  // threads, as one number each
   std::vector<Thread> threads_;
   bool accepts_ = false;
 };
