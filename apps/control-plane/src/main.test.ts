@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectBus, createAuthority, issueCredentials } from '@punica/bus'
-import { startNatsServer, type TestNatsServer } from '@punica/bus/testing'
+import { keysOf, startNatsServer, type TestNatsServer } from '@punica/bus/testing'
 import { rolePermissions, tenantRecords } from '@punica/schema'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createKey } from './keys/api-key.ts'
@@ -85,12 +85,12 @@ test('the process migrates, serves, survives a kill, and stops when told to', as
 
   const bus = await connectBus({ url: nats.url, credentials })
   const tenants = await bus.records(tenantRecords)
-  expect(await tenants.keys()).toEqual(['acme'])
+  expect(await keysOf(tenants)).toEqual(['acme'])
   await tenants.delete('acme')
 
   const second = start()
   const again = await untilReady(second)
-  expect(await tenants.keys()).toEqual(['acme'])
+  expect(await keysOf(tenants)).toEqual(['acme'])
   const { data } = await graphql(
     again.url,
     '{ tenants { edges { node { slug } } } baseModels { name pool } }',

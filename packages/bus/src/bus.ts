@@ -32,6 +32,9 @@ export type RequestOptions = {
 /** One state of a record: its value, or null when it has been deleted. */
 export type RecordUpdate<T> = { key: string; value: T | null; revision: number }
 
+/** The newest state of a key; null where it does not parse. */
+export type ScannedRecord<T> = { key: string; value: T | null }
+
 /** Records of one kind in a KV bucket, keyed below the kind's prefix. */
 export type Records<T> = {
   get(key: string): Promise<{ value: T; revision: number } | null>
@@ -42,7 +45,11 @@ export type Records<T> = {
    */
   replace(key: string, value: T, revision: number): Promise<number | null>
   delete(key: string): Promise<void>
-  keys(): Promise<string[]>
+  /**
+   * Hands over the records that there are, in pages, each after the handler has resolved for the one
+   * before. Changes meanwhile may or may not be among them.
+   */
+  scan(handler: (page: ScannedRecord<T>[]) => Promise<void>): Promise<void>
   /**
    * Hands over every record and then each change, in order; resolves once the records that existed
    * have been handed over. After a reconnect it goes on from where it was.

@@ -7,6 +7,7 @@ export type {
   Records,
   RecordUpdate,
   RequestOptions,
+  ScannedRecord,
   Stop,
   StreamMessage,
   StreamPosition,

@@ -1,5 +1,5 @@
 import type { RecordKind } from '@punica/schema'
-import type { Problem, Records, RecordUpdate } from './bus.ts'
+import type { Problem, Records, RecordUpdate, ScannedRecord } from './bus.ts'
 import { decode, encode } from './codec.ts'
 
 type Entry = { data: Uint8Array | null; revision: number }
@@ -57,10 +57,16 @@ export const createMemoryRecords = <T>(
       return current === revision ? change(key, encode(schema.parse(value))) : null
     },
     delete: async (key) => void change(key, null),
-    keys: async () =>
-      [...bucket.entries]
-        .filter(([path, { data }]) => path.startsWith(`${prefix}.`) && data !== null)
-        .map(([path]) => path.slice(prefix.length + 1)),
+    async scan(handler) {
+      const page: ScannedRecord<T>[] = []
+      for (const [path, { data }] of bucket.entries) {
+        if (!path.startsWith(`${prefix}.`) || data === null) continue
+        const decoded = decode(schema, data)
+        const value = decoded.ok ? decoded.value : null
+        page.push({ key: path.slice(prefix.length + 1), value })
+      }
+      if (page.length > 0) await handler(page)
+    },
     async watch(handler) {
       const watcher = (path: string, entry: Entry): void => {
         if (!path.startsWith(`${prefix}.`)) return

@@ -5,6 +5,7 @@ import { decode, encode } from './codec.ts'
 import { TIMEOUT_MS } from './nats-bucket.ts'
 import { isRevisionOld, toBusError } from './nats-failures.ts'
 import type { Link } from './nats-link.ts'
+import { scanRecords } from './nats-scan.ts'
 import { watchRecords } from './nats-watch.ts'
 
 export const createNatsRecords = <T>(link: Link, kind: RecordKind<T>, kv: KV): Records<T> => {
@@ -41,13 +42,7 @@ export const createNatsRecords = <T>(link: Link, kind: RecordKind<T>, kv: KV): R
       }
     },
     delete: (key) => attempt(kv.delete(pathOf(key))),
-    keys: () => attempt(listKeys(kv, prefix)),
+    scan: (handler) => scanRecords(link, kind, handler),
     watch: (handler) => watchRecords(link, kind, handler),
   }
-}
-
-const listKeys = async (kv: KV, prefix: string): Promise<string[]> => {
-  const keys: string[] = []
-  for await (const path of await kv.keys(`${prefix}.>`)) keys.push(path.slice(prefix.length + 1))
-  return keys
 }

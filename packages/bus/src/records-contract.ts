@@ -1,8 +1,15 @@
 import { AppError, type Channel, type RecordKind } from '@punica/schema'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Bus, Problem, RecordUpdate, StreamPosition, StreamReader } from './bus.ts'
-import { collect } from './testing.ts'
+import type {
+  Bus,
+  Problem,
+  RecordUpdate,
+  ScannedRecord,
+  StreamPosition,
+  StreamReader,
+} from './bus.ts'
+import { collect, keysOf } from './testing.ts'
 
 const Note = z.strictObject({ text: z.string() })
 type Note = z.infer<typeof Note>
@@ -42,12 +49,52 @@ export const recordsContract = (bus: () => Bus, problems: Problems): void => {
       await records.put('b.c', { text: '3' })
       expect(second).toBeGreaterThan(first)
       expect(await records.get('a')).toEqual({ value: { text: '2' }, revision: second })
-      expect((await records.keys()).toSorted()).toEqual(['a', 'b.c'])
+      expect(await keysOf(records)).toEqual(['a', 'b.c'])
       await records.delete('a')
       expect(await records.get('a')).toBeNull()
-      expect(await records.keys()).toEqual(['b.c'])
+      expect(await keysOf(records)).toEqual(['b.c'])
       await records.delete('b.c')
-      expect(await records.keys()).toEqual([])
+      expect(await keysOf(records)).toEqual([])
+    })
+
+    it('scans every record once, and names those that do not parse', async () => {
+      const numRecords = 1_000
+      const kind = { ...noteRecords, prefix: 'scanned' }
+      const records = await bus().records(kind)
+      await Promise.all(
+        Array.from({ length: numRecords }, (_, i) => records.put(`n${i}`, { text: `${i}` })),
+      )
+      const other = await bus().records({ ...kind, schema: z.strictObject({ number: z.number() }) })
+      await other.put('odd', { number: 1 })
+      await records.delete('n7')
+      const seen: ScannedRecord<Note>[] = []
+      let isBusy = false
+      await records.scan(async (page) => {
+        expect(isBusy).toBe(false)
+        isBusy = true
+        await new Promise((resolve) => setImmediate(resolve))
+        seen.push(...page)
+        isBusy = false
+      })
+      expect(seen).toHaveLength(numRecords)
+      const values = new Map(seen.map(({ key, value }) => [key, value]))
+      expect(values.get('odd')).toBeNull()
+      expect(values.has('n7')).toBe(false)
+      expect(values.get('n999')).toEqual({ text: '999' })
+    })
+
+    it('ends a scan though records go on to change', async () => {
+      const records = await bus().records({ ...noteRecords, prefix: 'lively' })
+      for (let i = 0; i < 300; i++) await records.put(`n${i}`, { text: 'old' })
+      let numSeen = 0
+      // Each page brings more than it takes away.
+      await records.scan(async (page) => {
+        numSeen += page.length
+        const more = page.flatMap(({ key }) => [key, `${key}.more`])
+        await Promise.all(more.map((key) => records.put(key, { text: 'new' })))
+      })
+      expect(numSeen).toBeGreaterThanOrEqual(300)
+      expect((await keysOf(records)).length).toBeGreaterThanOrEqual(600)
     })
 
     it('replaces a value for the one writer that knows its revision', async () => {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Records } from './bus.ts'
 import type { Authority } from './credentials.ts'
 import { spawnNatsServer } from './nats-server.ts'
 import { toServerConfig } from './server-config.ts'
@@ -82,4 +83,11 @@ export const collect = <T>() => {
       return items
     },
   }
+}
+
+/** The keys that there are, sorted. */
+export const keysOf = async <T>(records: Pick<Records<T>, 'scan'>): Promise<string[]> => {
+  const keys: string[] = []
+  await records.scan(async (page) => void keys.push(...page.map(({ key }) => key)))
+  return keys.sort()
 }

@@ -31,7 +31,11 @@ const catalogStream = `KV_${catalogBucket}`
 const objectStream = `OBJ_${objectBucket}`
 
 const readCatalog = readStream(catalogStream)
-const writeCatalog = [...readCatalog, `$KV.${catalogBucket}.>`]
+const writeCatalog = [
+  ...readCatalog,
+  `$JS.API.CONSUMER.MSG.NEXT.${catalogStream}.>`,
+  `$KV.${catalogBucket}.>`,
+]
 /** Reads one key at a time and writes it under a condition; it needs no consumer. */
 const leaseStream = `KV_${leaseBucket}`
 const holdLeases = [

@@ -3,7 +3,7 @@ import type { AccountClaims, Bus, Records } from '@punica/bus'
 import type { Logger } from '@punica/service'
 import type { Database, Transaction } from '../db/database.ts'
 import { type CatalogKind, type CatalogKindName, catalogKindNames, catalogKinds } from './kinds.ts'
-import { findDifferences } from './reconcile.ts'
+import { findDifferences, type Rest } from './reconcile.ts'
 import { revocationsDiffer, revocationsKey, writeRevocations } from './revocations.ts'
 
 /** What an entry of the outbox may be about. */
@@ -36,8 +36,12 @@ const revocationsLock = 7_001_002
 const batchSize = 200
 const pollIntervalMs = 1_000
 const rebuildIntervalMs = 60_000
-/** To compare a very large catalog takes long; this bounds its share of the time. */
-const maxRebuildShare = 0.05
+/**
+ * To compare a very large catalog takes long. While it is compared, this much of the time is worked
+ * and the rest is left to requests; and this much of all time is such a while.
+ */
+const workShare = 0.25
+const compareShare = 0.2
 const settleTimeoutMs = 2_000
 
 /**
@@ -75,8 +79,8 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
     return next
   }
 
-  const rebuild = async (): Promise<number> => {
-    const differences: { kind: OutboxKind; key: string }[] = await findDifferences(db, bus)
+  const rebuild = async (rest?: Rest): Promise<number> => {
+    const differences: { kind: OutboxKind; key: string }[] = await findDifferences(db, bus, rest)
     if (accountClaims !== null && (await revocationsDiffer(db, accountClaims))) {
       differences.push({ kind: 'revocations', key: revocationsKey })
     }
@@ -90,11 +94,16 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
   // Entries of other control planes, and what could not be written before.
   const poll = setInterval(() => void pass(), pollIntervalMs)
   let isStopped = false
+  const restForRequests: Rest = async (workedMs) => {
+    if (!isStopped) await sleep(workedMs * (1 / workShare - 1), undefined, { ref: false })
+  }
   const check = async (): Promise<void> => {
     const startMs = Date.now()
-    await rebuild().catch((err: unknown) => log.warn({ err }, 'catalog not compared'))
+    await rebuild(restForRequests).catch((err: unknown) =>
+      log.warn({ err }, 'catalog not compared'),
+    )
     if (isStopped) return
-    const pauseMs = Math.max(rebuildIntervalMs, (Date.now() - startMs) / maxRebuildShare)
+    const pauseMs = Math.max(rebuildIntervalMs, (Date.now() - startMs) / compareShare)
     nextCheck = setTimeout(() => void check(), pauseMs)
   }
   let nextCheck = setTimeout(() => void check(), rebuildIntervalMs)
@@ -106,7 +115,7 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
       await Promise.race([pass(), late])
       timeout.abort()
     },
-    rebuild,
+    rebuild: () => rebuild(),
     stop: async () => {
       clearInterval(poll)
       isStopped = true
