@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   expectSound,
   makeScratch,
+  modalOf,
   openConsole,
   signIn,
   startBrowser,
@@ -60,7 +61,7 @@ test('a wrong key is refused in words, and a right one opens the overview', asyn
 test('a folder becomes an adapter that serves, and a new version a canary', async () => {
   const page = await open({ path: '/adapters' })
   await page.getByRole('button', { name: 'Upload an adapter' }).click()
-  const dialog = page.getByRole('dialog')
+  const dialog = modalOf(page)
   await dialog.getByLabel('Choose a folder').setInputFiles(french)
   await dialog.getByText(/tensors, /).waitFor()
   expect(await dialog.getByLabel('Name', { exact: true }).inputValue()).toBe('french')
@@ -132,7 +133,7 @@ test('a refused adapter is refused in words, and what was typed stays', async ()
     ])
   const page = await open({ path: '/adapters' })
   await page.getByRole('button', { name: 'Upload an adapter' }).click()
-  const dialog = page.getByRole('dialog')
+  const dialog = modalOf(page)
   await dialog.getByLabel('Name', { exact: true }).fill('wrong')
   await dialog.getByLabel('Tenant').fill('acme')
 
@@ -195,7 +196,7 @@ test('requests land on a GPU, and move away when its node is drained', async () 
 
   await page.getByRole('heading', { name: full }).waitFor()
   await page.getByRole('button', { name: 'Drain' }).click()
-  await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click()
+  await modalOf(page).getByRole('button', { name: 'Drain' }).click()
   await page.getByText('Drained', { exact: true }).waitFor()
   await page.getByText('Nothing runs here').waitFor()
   await visit(page, 'Overview')
@@ -209,7 +210,7 @@ test('requests land on a GPU, and move away when its node is drained', async () 
   await visit(page, 'Nodes')
   await page.getByRole('button', { name: `Actions for ${full}` }).click()
   await page.getByRole('menuitem', { name: 'Uncordon' }).click()
-  await page.getByRole('dialog').getByRole('button', { name: 'Uncordon' }).click()
+  await modalOf(page).getByRole('button', { name: 'Uncordon' }).click()
   await page.getByText(`${full} is open again`).waitFor()
   await page.context().close()
 })
@@ -217,7 +218,7 @@ test('requests land on a GPU, and move away when its node is drained', async () 
 test('a key is shown once, works, and is refused everywhere once it is revoked', async () => {
   const page = await open({ path: '/tenants/acme?tab=keys' })
   await page.getByRole('button', { name: 'Create a key' }).click()
-  const dialog = page.getByRole('dialog')
+  const dialog = modalOf(page)
   await dialog.getByLabel('Name', { exact: true }).fill('short-lived')
   await dialog.getByRole('button', { name: 'Create' }).click()
   const secret = await dialog.getByLabel('API key').inputValue()
@@ -242,11 +243,11 @@ test('a key is shown once, works, and is refused everywhere once it is revoked',
   // Its owner is asked for another key, above the page that keeps what was typed.
   await visit(other, 'Adapters')
   await other.getByRole('dialog', { name: 'Sign in again' }).waitFor()
-  await other.getByRole('dialog').getByText('The API key is revoked').waitFor()
+  await modalOf(other).getByText('The API key is revoked').waitFor()
   await expectSound(other, 'sign in again')
   await other.getByLabel('API key').fill(system.keys.acme)
   await other.getByRole('button', { name: 'Sign in' }).click()
-  await other.getByRole('dialog').waitFor({ state: 'detached' })
+  await modalOf(other).waitFor({ state: 'detached' })
   await visit(other, 'Playground')
   expect(await other.getByLabel('Prompt').inputValue()).toContain('just typed')
   await Promise.all([page.context().close(), other.context().close()])

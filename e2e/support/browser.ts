@@ -3,7 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Locator,
+  type Page,
+} from 'playwright-core'
 import { expect } from 'vitest'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -91,3 +97,6 @@ export const makeScratch = async (): Promise<{ folder: string; remove(): Promise
   const folder = await mkdtemp(path.join(tmpdir(), 'punica-console-'))
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
 }
+
+/** The window that asks for something. A toast says of itself that it is a dialog, too. */
+export const modalOf = (page: Page): Locator => page.locator('.modal')
