@@ -1,3 +1,4 @@
+import path from 'node:path'
 import { ModelName, Slug } from '@punica/schema'
 import { z } from 'zod'
 
@@ -9,8 +10,16 @@ const Bytes = z.coerce.number().int().positive()
 export const Config = z
   .object({
     NATS_URL: z.string().min(1).default('nats://127.0.0.1:4222'),
-    /** Path of a .creds file. */
+    /** Path of a .creds file; of a node that joins, where it keeps what it got. */
     NATS_CREDS: z.string().min(1).optional(),
+    /** The control plane, of which a node that has no credential yet gets one by a join token. */
+    CONTROL_PLANE_URL: z
+      .url({ protocol: /^https?$/ })
+      .transform((url) => url.replace(/\/+$/, ''))
+      .optional(),
+    JOIN_TOKEN: z.string().min(1).optional(),
+    /** Path of a file with the token, instead of the token. */
+    JOIN_TOKEN_FILE: z.string().min(1).optional(),
     /** As of the control plane: where the files of adapters are. */
     OBJECT_STORE_URL: z.url({ protocol: /^s3$/ }).optional(),
     POOL: Slug.default('default'),
@@ -43,9 +52,22 @@ export const Config = z
     DATA_DIR: z.string().min(1).default('.punica'),
     DISK_CACHE_BYTES: Bytes.default(10 * 1024 ** 3),
   })
+  .refine((env) => env.JOIN_TOKEN === undefined || env.JOIN_TOKEN_FILE === undefined, {
+    path: ['JOIN_TOKEN_FILE'],
+    message: 'JOIN_TOKEN and JOIN_TOKEN_FILE exclude each other',
+  })
+  .refine(
+    (env) =>
+      (env.CONTROL_PLANE_URL === undefined) ===
+      (env.JOIN_TOKEN === undefined && env.JOIN_TOKEN_FILE === undefined),
+    {
+      path: ['CONTROL_PLANE_URL'],
+      message: 'CONTROL_PLANE_URL and JOIN_TOKEN or JOIN_TOKEN_FILE go together',
+    },
+  )
   .transform((env) => ({
     natsUrl: env.NATS_URL,
-    natsCredentialsFile: env.NATS_CREDS,
+    ...joinOf(env),
     objectStoreUrl: env.OBJECT_STORE_URL,
     pool: env.POOL,
     nodeId: env.NODE_ID,
@@ -66,6 +88,30 @@ export const Config = z
     },
   }))
 export type Config = z.output<typeof Config>
+
+type JoinSettings = {
+  NATS_CREDS?: string | undefined
+  CONTROL_PLANE_URL?: string | undefined
+  JOIN_TOKEN?: string | undefined
+  JOIN_TOKEN_FILE?: string | undefined
+  DATA_DIR: string
+  NODE_ID: string
+}
+
+type Join = { url: string } & (
+  | { token: string; tokenFile?: undefined }
+  | { token?: undefined; tokenFile: string }
+)
+
+const joinOf = (
+  env: JoinSettings,
+): { natsCredentialsFile: string | undefined; join: Join | null } => {
+  const { CONTROL_PLANE_URL: url, JOIN_TOKEN: token, JOIN_TOKEN_FILE: tokenFile } = env
+  if (url === undefined) return { natsCredentialsFile: env.NATS_CREDS, join: null }
+  const natsCredentialsFile = env.NATS_CREDS ?? path.join(env.DATA_DIR, `${env.NODE_ID}.creds`)
+  if (token !== undefined) return { natsCredentialsFile, join: { url, token } }
+  return { natsCredentialsFile, join: tokenFile === undefined ? null : { url, tokenFile } }
+}
 
 const poolOf = (env: {
   BACKEND: 'cpu' | 'cuda' | 'auto'

@@ -3,7 +3,13 @@ import { AppError, type NodeState, toWireError } from '@punica/schema'
 import type { Refusals } from '@punica/service'
 
 /** Whether a node serves, why it may not, and the newest leader that it has heard of. */
-export type Health = { state: NodeState; reason: string | null; newestEpoch: number }
+export type Health = {
+  state: NodeState
+  reason: string | null
+  newestEpoch: number
+  /** Told to stop, and its requests are gone: it says nothing of itself any more. */
+  hasLeft: boolean
+}
 
 /** A router that has been replaced is not obeyed; a newer one is remembered. */
 export const createEpochCheck =

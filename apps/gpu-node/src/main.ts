@@ -6,11 +6,13 @@ import { run } from '@punica/service'
 import { createAdapters } from './adapters/adapters.ts'
 import { openDiskCache } from './adapters/disk-cache.ts'
 import { Config } from './config.ts'
+import { findCredentials } from './joining/join.ts'
 import { serveNode } from './node.ts'
 
 await run('gpu-node', Config, async (context) => {
   const { config, log, signal, refusals, check } = context
-  const { natsUrl: url, natsCredentialsFile: credentialsFile, nodeId } = config
+  const { natsUrl: url, nodeId } = config
+  const credentialsFile = await findCredentials(signal, context)
   /** What has been opened is closed in the opposite order, however far this gets. */
   const closers: (() => Promise<void>)[] = []
   try {

@@ -376,6 +376,16 @@ test('a stop evicts everything, says so, and then leaves', async () => {
   expect(events.seen.at(-1)).toEqual({ type: 'leaving', nodeId: 'n1' })
 })
 
+test('a leader that is heard of while the node leaves does not bring it back', async () => {
+  const { bus, events, abort, serving } = await start()
+  bus.subscribe(channels.nodeEvents('default'), ({ type }) => {
+    if (type === 'leaving') bus.publish(channels.leader('default'), { epoch: 2 })
+  })
+  abort()
+  await serving()
+  expect(events.seen.at(-1)).toEqual({ type: 'leaving', nodeId: 'n1' })
+})
+
 test('a gap is replayed by number', async () => {
   const { bus, assign, step, batches } = await start()
   await assign(task('r1'))

@@ -172,7 +172,7 @@ const createNode = (deps: NodeDeps) => {
       requests.evictAll()
       if (table.size > 0) await orTimeout((resolve) => (idle = resolve), drainMs)
       requests.abandonAll()
-      // A status after `leaving` would bring the node back.
+      health.hasLeft = true
       reporter.stop()
     },
     stop: reporter.stop,
@@ -189,7 +189,7 @@ const assemble = (deps: NodeDeps, onEnd: (end: End) => void) => {
   const outbox = createTokenOutbox({ bus, nodeId: config.nodeId, incarnation })
   const publisher = createStepPublisher({ table, outbox, now: Date.now })
   const metrics = createNodeMetrics(deps.metrics, table)
-  const health: Health = { state: 'ready', reason: null, newestEpoch: 0 }
+  const health: Health = { state: 'ready', reason: null, newestEpoch: 0, hasLeft: false }
   // A scheduler never assigns more than the batch holds; twice that leaves room for what it has
   // cancelled and the engine has not let go of yet.
   const maxRequests = 2 * config.maxBatchSize
@@ -225,6 +225,8 @@ const reportStatus = (
   fail: (reason: string) => void,
 ): void => {
   const { health, incarnation, counters, table } = parts
+  // A status after `leaving` would bring the node back.
+  if (health.hasLeft) return
   try {
     parts.measured = parts.measureNow()
   } catch (cause) {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { AppError } from '@punica/schema'
-import { connect, credsAuthenticator, type NatsConnection } from 'nats'
+import { connect, credsAuthenticator, type NatsConnection, NatsError } from 'nats'
 import { inboxPrefixOf } from './credentials.ts'
 
 /** The part of a pino logger that the bus uses. */
@@ -36,8 +36,9 @@ export const readIdentity = async (options: NatsOptions): Promise<NatsIdentity> 
 
 /**
  * Opens a connection that comes back by itself for as long as the process lives. The first attempt
- * is the exception: a wrong address or credential rejects with AppError `unavailable`. A program
- * that moves much data beside its messages opens a second connection for it.
+ * is the exception: a wrong address rejects with AppError `unavailable`, a credential that the server
+ * refuses with `unauthenticated`. A program that moves much data beside its messages opens a second
+ * connection for it.
  */
 export const connectNats = async (options: NatsOptions): Promise<NatsConnection> => {
   const { url, name = 'punica', log } = options
@@ -63,9 +64,9 @@ export const connectNats = async (options: NatsOptions): Promise<NatsConnection>
     return connection
   } catch (cause) {
     const where = servers.map(withoutSecrets).join(', ')
-    throw new AppError('unavailable', `Cannot connect to NATS at ${where}: ${toMessage(cause)}`, {
-      cause,
-    })
+    const code =
+      cause instanceof NatsError && cause.isAuthError() ? 'unauthenticated' : 'unavailable'
+    throw new AppError(code, `Cannot connect to NATS at ${where}: ${toMessage(cause)}`, { cause })
   }
 }
 

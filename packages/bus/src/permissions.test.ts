@@ -279,7 +279,7 @@ describe("a tenant's credential", () => {
     })
     for (const credentials of [expired, foreign.creds, undefined]) {
       const refused = connectBus({ url: server.url, credentials })
-      await expect(refused).rejects.toMatchObject({ code: 'unavailable' })
+      await expect(refused).rejects.toMatchObject({ code: 'unauthenticated' })
     }
   })
 })
