@@ -40,8 +40,8 @@ const rebuildIntervalMs = 60_000
  * To compare a very large catalog takes long. While it is compared, this much of the time is worked
  * and the rest is left to requests; and this much of all time is such a while.
  */
-const workShare = 0.25
-const compareShare = 0.2
+const workShare = 0.1
+const compareShare = 0.5
 const settleTimeoutMs = 2_000
 
 /**
