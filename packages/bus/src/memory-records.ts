@@ -1,6 +1,6 @@
 import type { RecordKind } from '@punica/schema'
 import type { Problem, Records, RecordUpdate, ScannedRecord } from './bus.ts'
-import { decode, encode } from './codec.ts'
+import { decodeRecord, encodeRecord } from './codec.ts'
 
 type Entry = { data: Uint8Array | null; revision: number }
 
@@ -36,7 +36,7 @@ export const createMemoryRecords = <T>(
   const toUpdate = (path: string, { data, revision }: Entry): RecordUpdate<T> | null => {
     const key = path.slice(prefix.length + 1)
     if (data === null) return { key, value: null, revision }
-    const decoded = decode(schema, data)
+    const decoded = decodeRecord(schema, data)
     if (decoded.ok) return { key, value: decoded.value, revision }
     onProblem({ subject: path, kind: 'invalid', error: decoded.error })
     return null
@@ -50,18 +50,18 @@ export const createMemoryRecords = <T>(
         ? null
         : { value: update.value, revision: update.revision }
     },
-    put: async (key, value) => change(key, encode(schema.parse(value))),
+    put: async (key, value) => change(key, encodeRecord(schema.parse(value))),
     async replace(key, value, revision) {
       const newest = bucket.entries.get(pathOf(key))
       const current = newest === undefined || newest.data === null ? 0 : newest.revision
-      return current === revision ? change(key, encode(schema.parse(value))) : null
+      return current === revision ? change(key, encodeRecord(schema.parse(value))) : null
     },
     delete: async (key) => void change(key, null),
     async scan(handler) {
       const page: ScannedRecord<T>[] = []
       for (const [path, { data }] of bucket.entries) {
         if (!path.startsWith(`${prefix}.`) || data === null) continue
-        const decoded = decode(schema, data)
+        const decoded = decodeRecord(schema, data)
         const value = decoded.ok ? decoded.value : null
         page.push({ key: path.slice(prefix.length + 1), value })
       }

@@ -1,7 +1,7 @@
 import type { RecordKind } from '@punica/schema'
 import type { KV } from 'nats'
 import type { Records } from './bus.ts'
-import { decode, encode } from './codec.ts'
+import { decodeRecord, encodeRecord } from './codec.ts'
 import { TIMEOUT_MS } from './nats-bucket.ts'
 import { isRevisionOld, toBusError } from './nats-failures.ts'
 import type { Link } from './nats-link.ts'
@@ -24,14 +24,14 @@ export const createNatsRecords = <T>(link: Link, kind: RecordKind<T>, kv: KV): R
     async get(key) {
       const entry = await attempt(kv.get(pathOf(key)))
       if (entry === null || entry.operation !== 'PUT') return null
-      const decoded = decode(schema, entry.value)
+      const decoded = decodeRecord(schema, entry.value)
       if (decoded.ok) return { value: decoded.value, revision: entry.revision }
       link.onProblem({ subject: pathOf(key), kind: 'invalid', error: decoded.error })
       return null
     },
-    put: (key, value) => attempt(kv.put(pathOf(key), encode(value))),
+    put: (key, value) => attempt(kv.put(pathOf(key), encodeRecord(value))),
     async replace(key, value, revision) {
-      const data = encode(value)
+      const data = encodeRecord(value)
       try {
         return await (revision === 0
           ? kv.create(pathOf(key), data)

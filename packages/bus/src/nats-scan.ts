@@ -1,7 +1,7 @@
 import type { RecordKind } from '@punica/schema'
 import { AckPolicy, type Consumer, DeliverPolicy, type JsMsg, nanos } from 'nats'
 import type { ScannedRecord } from './bus.ts'
-import { decode } from './codec.ts'
+import { decodeRecord } from './codec.ts'
 import { openBucket, TIMEOUT_MS } from './nats-bucket.ts'
 import { toBusError } from './nats-failures.ts'
 import type { Link } from './nats-link.ts'
@@ -54,7 +54,7 @@ export const scanRecords = async <T>(
     const records = messages.filter(({ headers }) => !headers?.get('KV-Operation'))
     await handler(
       records.map(({ subject, data }) => {
-        const decoded = decode(kind.schema, data)
+        const decoded = decodeRecord(kind.schema, data)
         const value = decoded.ok ? decoded.value : null
         return { key: subject.slice(prefix.length), value }
       }),

@@ -1,6 +1,6 @@
 import type { RecordKind } from '@punica/schema'
 import type { Problem, RecordUpdate } from './bus.ts'
-import { decode } from './codec.ts'
+import { decodeRecord } from './codec.ts'
 
 /** One entry of a KV bucket; without data it is the mark of a deleted key. */
 export type RecordEntry = { key: string; data: Uint8Array | null; revision: number }
@@ -52,7 +52,7 @@ export const createRecordPicture = <T>({ kind, onProblem, handler }: Deps<T>): R
       seen.add(key)
       if (told.get(key) === revision) return
       told.set(key, revision)
-      const decoded = decode(kind.schema, data)
+      const decoded = decodeRecord(kind.schema, data)
       if (decoded.ok) tell({ key, value: decoded.value, revision })
       else onProblem({ subject: `${kind.prefix}.${key}`, kind: 'invalid', error: decoded.error })
     },

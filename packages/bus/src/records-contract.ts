@@ -163,6 +163,25 @@ export const recordsContract = (bus: () => Bus, problems: Problems): void => {
       expect(await records.get('bad')).toBeNull()
       expect(problems.items).toHaveLength(2)
     })
+
+    it('keeps what it had when a program of a later format writes', async () => {
+      problems.items.length = 0
+      const kind = { ...noteRecords, prefix: 'format' }
+      const [records, later] = await Promise.all([
+        bus().records(kind),
+        bus().records({ ...kind, schema: z.looseObject({ format: z.int() }) }),
+      ])
+      const got = collect<RecordUpdate<Note>>()
+      await records.watch(got.push)
+      await records.put('a', { text: '1' })
+      await later.put('a', { format: 2, words: ['1'] })
+      await records.put('b', { text: '2' })
+      expect((await got.take(2)).map(({ key, value }) => [key, value?.text])).toEqual([
+        ['a', '1'],
+        ['b', '2'],
+      ])
+      expect(String(problems.items[0]?.error)).toContain('has format 2')
+    })
   })
 
   describe('streams', () => {
