@@ -18,6 +18,11 @@ export const Config = z
     GATEWAY_ID: Slug.default(() => `gw-${randomBytes(4).toString('hex')}`),
     /** Sequences under way; each choice of a request counts. */
     MAX_INFLIGHT: z.coerce.number().int().positive().default(4096),
+    /** Connections over HTTP; more are closed as they come. */
+    MAX_CONNECTIONS: z.coerce.number().int().positive().default(8192),
+    /** A client has this long to send its headers, and this long for the whole request. */
+    HEADERS_TIMEOUT_MS: z.coerce.number().int().positive().default(15_000),
+    BODY_TIMEOUT_MS: z.coerce.number().int().positive().default(60_000),
     /** While no router leads the pool, a new request waits for one this long. */
     MAX_HOLD_MS: z.coerce.number().int().nonnegative().default(10_000),
     /** So many new requests wait for a router at once; more are refused as `overloaded`. */
@@ -36,6 +41,9 @@ export const Config = z
     baseModel: env.BASE_MODEL,
     gatewayId: env.GATEWAY_ID,
     maxInFlight: env.MAX_INFLIGHT,
+    maxConnections: env.MAX_CONNECTIONS,
+    headersTimeoutMs: env.HEADERS_TIMEOUT_MS,
+    bodyTimeoutMs: env.BODY_TIMEOUT_MS,
     maxHoldMs: env.MAX_HOLD_MS,
     maxHeld: env.MAX_HELD,
     requestTimeoutMs: env.REQUEST_TIMEOUT_MS,

@@ -1,3 +1,4 @@
+import type { Server } from 'node:net'
 import { type ErrorCode, toAppError, type Usage } from '@punica/schema'
 import type { Logger, Metrics, Span, Tracing } from '@punica/service'
 import { createCallMetrics } from './call-metrics.ts'
@@ -140,4 +141,26 @@ export const createUsageMetrics = (
     help: 'Usage events that were given up and logged instead',
   })
   return { onLost: () => lost.inc() }
+}
+
+/** How near the gateway is to its limit of connections, and what it costs there. */
+export const watchConnections = (
+  server: Server,
+  metrics: Pick<Metrics, 'counter' | 'gauge'>,
+): void => {
+  let numOpen = 0
+  metrics.gauge({
+    name: 'punica_gateway_connections',
+    help: 'HTTP connections that are open',
+    collect: () => numOpen,
+  })
+  const refused = metrics.counter({
+    name: 'punica_gateway_connections_refused_total',
+    help: 'HTTP connections above MAX_CONNECTIONS, closed as they came',
+  })
+  server.on('connection', (socket) => {
+    numOpen++
+    socket.once('close', () => numOpen--)
+  })
+  server.on('drop', () => refused.inc())
 }

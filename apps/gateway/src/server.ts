@@ -10,7 +10,7 @@ import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { createApp } from './http/app.ts'
 import { createLatencyReport } from './latency-report.ts'
-import { createUsageMetrics, createWatches } from './measure.ts'
+import { createUsageMetrics, createWatches, watchConnections } from './measure.ts'
 import { openNatsFace } from './nats/face.ts'
 import { createCalls } from './requests/calls.ts'
 import { createSequences } from './requests/sequences.ts'
@@ -61,7 +61,8 @@ export const serveUntilStopped = async (deps: ServerDeps): Promise<void> => {
   const keyUse = createKeyUse({ bus, clock })
   const gateway = createGateway({ catalog, calls, keyUse, tokenizer, baseModel, clock, watch })
   const isReady = (): Promise<boolean> => isReachable(bus)
-  const app = createApp({ gateway, names: tokenizer, log, clock, requestTimeoutMs, isReady })
+  const app = createApp({ ...config, gateway, names: tokenizer, log, clock, isReady })
+  watchConnections(app.server, metrics)
   const newRequestId = (): string => randomBytes(16).toString('hex')
   const natsFace = openNatsFace({ bus, gateway, log, refusals, names: tokenizer, newRequestId })
 

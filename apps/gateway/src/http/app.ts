@@ -15,7 +15,9 @@ import type { TokenNames } from '../logprobs.ts'
 import { type AnswerInput, answerStream, answerWhole } from './answer.ts'
 import { createChatShape } from './chat-shape.ts'
 import { createCompletionShape } from './completion-shape.ts'
+import { createConnections } from './connections.ts'
 import { toErrorReply } from './errors.ts'
+import { readJsonBodies } from './json-body.ts'
 
 export type AppDeps = {
   gateway: Gateway
@@ -24,18 +26,23 @@ export type AppDeps = {
   clock: () => number
   /** Longest time that a call may take; a connection may be silent for as long. */
   requestTimeoutMs: number
+  /** A client has this long to send its headers, and this long for the whole request. */
+  headersTimeoutMs: number
+  bodyTimeoutMs: number
+  /** Those above it are closed as they come. */
+  maxConnections: number
   isReady: () => Promise<boolean>
 }
 
-/** A client has this long to send its headers, and this long for the whole request. */
-const headersTimeoutMs = 15_000
-const bodyTimeoutMs = 60_000
 /** Above the idle time-outs of common proxies, so that it is they who close a connection. */
 const keepAliveTimeoutMs = 75_000
+/** How often the server looks for requests that are not sent in time, at most. */
+const checkingIntervalMs = 5_000
 
 /** The OpenAI face of the gateway. It opens no port: `listen` does, or `inject` in a test. */
 export const createApp = (deps: AppDeps): FastifyInstance => {
-  const { gateway, log, requestTimeoutMs, isReady } = deps
+  const { gateway, log, requestTimeoutMs, headersTimeoutMs, bodyTimeoutMs, isReady } = deps
+  const connections = createConnections()
   // Said by its general type: the instance's type would carry pino's otherwise.
   const loggerInstance: FastifyBaseLogger = log
   const app = fastify({
@@ -44,7 +51,11 @@ export const createApp = (deps: AppDeps): FastifyInstance => {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBodyBytes,
     genReqId: () => randomBytes(16).toString('hex'),
-    http: { headersTimeout: headersTimeoutMs },
+    http: {
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(headersTimeoutMs, checkingIntervalMs),
+    },
+    clientErrorHandler: connections.refuse,
     requestTimeout: bodyTimeoutMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     connectionTimeout: requestTimeoutMs + bodyTimeoutMs,
@@ -53,8 +64,11 @@ export const createApp = (deps: AppDeps): FastifyInstance => {
     forceCloseConnections: 'idle',
   })
 
+  app.server.maxConnections = deps.maxConnections
+  readJsonBodies(app)
   app.decorateRequest('tenant', '')
   app.addHook('onRequest', async (request, reply) => {
+    if (!connections.begin(request.socket, reply.raw)) return reply.hijack()
     reply.header('x-request-id', request.id)
   })
   app.setErrorHandler((cause, request, reply) => sendError(cause, request, reply))
