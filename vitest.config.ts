@@ -8,6 +8,7 @@ export default defineConfig({
     include: [
       'apps/**/*.test.{ts,tsx}',
       'bench/**/*.test.ts',
+      'deploy/**/*.test.ts',
       'packages/**/*.test.ts',
       'e2e/**/*.test.ts',
       'scripts/**/*.test.ts',

@@ -30,6 +30,7 @@ const layers = {
   'apps/gpu-node': ['schema', 'bus', 'object-store', 'native-sgmv', 'service'],
   'apps/console': [],
   'apps/cli': ['schema', 'bus', 'client', 'embedded'],
+  deploy: ['schema', 'bus', 'cli', 'embedded'],
   e2e: ['schema', 'adapter', 'bus', 'client', 'cli', 'object-store', 'tokenizer'],
   bench: ['schema', 'bus', 'cli', 'embedded', 'native-sgmv', 'scheduler', 'tokenizer'],
 }
@@ -68,7 +69,7 @@ const sources = () =>
     .split('\n')
     .filter((path) => /\.(ts|tsx|mjs|cc|h|cu|cuh)$/.test(path) && !path.startsWith('models/'))
 
-const workspaceOf = (path) => /^((?:apps|packages)\/[^/]+|e2e|bench)\//.exec(path)?.[1]
+const workspaceOf = (path) => /^((?:apps|packages)\/[^/]+|deploy|e2e|bench)\//.exec(path)?.[1]
 
 /** Our own packages that a source imports, by name without the scope. */
 const ownImports = (text) =>
