@@ -285,6 +285,15 @@ export const UsageEvent = z.strictObject({
   completionTokens: Count,
   /** The call has ended: there will be no more. */
   final: z.boolean(),
+  /** How long the client waited; left out until the call has ended, and where nothing was delivered. */
+  latency: z
+    .strictObject({
+      /** From the call's acceptance to its first token, of whichever choice. */
+      firstTokenMs: Count,
+      /** From its first token to its last. */
+      generationMs: Count,
+    })
+    .optional(),
 })
 export type UsageEvent = z.infer<typeof UsageEvent>
 

@@ -1,13 +1,20 @@
 import { expect, test } from 'vitest'
 import { rangeOf, sumUsage, toSeries, type UsageTotal } from './series.ts'
 
-const total = (key: string, generatedTokens: number): UsageTotal => ({
+const total = (key: string, generatedTokens: number, firstTokenMs = 20): UsageTotal => ({
   __typename: 'UsageTotal',
   key,
   name: null,
   requests: 1,
   promptTokens: 10,
   generatedTokens,
+  latency: {
+    __typename: 'MeanLatency',
+    requests: 1,
+    firstTokenMs,
+    tokenGaps: generatedTokens - 1,
+    tokenGapMs: generatedTokens === 1 ? null : generatedTokens,
+  },
 })
 
 test('hours without use are zero, not missing', () => {
@@ -28,10 +35,13 @@ test('a span ends with the hour that runs, and days begin at midnight', () => {
   expect(rangeOf('month', now).from).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('sums are over all rows', () => {
-  expect(sumUsage([total('a', 5), total('b', 7)])).toEqual({
-    requests: 2,
-    promptTokens: 20,
-    generatedTokens: 12,
+test('sums are over all rows, and means weigh each as much as it stands for', () => {
+  expect(sumUsage([total('a', 5, 10), total('b', 1, 40), total('c', 7, 70)])).toEqual({
+    requests: 3,
+    promptTokens: 30,
+    generatedTokens: 13,
+    firstTokenMs: 40,
+    tokenGapMs: (4 * 5 + 6 * 7) / 10,
   })
+  expect(sumUsage([])).toMatchObject({ requests: 0, firstTokenMs: null, tokenGapMs: null })
 })

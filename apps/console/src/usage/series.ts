@@ -42,9 +42,19 @@ export const toSeries = (
   return series
 }
 
-/** The sums over all of them. */
-export const sumUsage = (totals: readonly UsageTotal[]) => ({
-  requests: totals.reduce((sum, { requests }) => sum + requests, 0),
-  promptTokens: totals.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
-  generatedTokens: totals.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0),
-})
+/** The sums over all of them, and the means of their latencies (ms; null: of nothing). */
+export const sumUsage = (totals: readonly UsageTotal[]) => {
+  const sum = (of: (total: UsageTotal) => number): number =>
+    totals.reduce((before, total) => before + of(total), 0)
+  const numTimed = sum(({ latency }) => latency.requests)
+  const numGaps = sum(({ latency }) => latency.tokenGaps)
+  const firstMs = sum(({ latency }) => latency.requests * (latency.firstTokenMs ?? 0))
+  const gapMs = sum(({ latency }) => latency.tokenGaps * (latency.tokenGapMs ?? 0))
+  return {
+    requests: sum(({ requests }) => requests),
+    promptTokens: sum(({ promptTokens }) => promptTokens),
+    generatedTokens: sum(({ generatedTokens }) => generatedTokens),
+    firstTokenMs: numTimed === 0 ? null : firstMs / numTimed,
+    tokenGapMs: numGaps === 0 ? null : gapMs / numGaps,
+  }
+}

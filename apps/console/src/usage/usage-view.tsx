@@ -3,7 +3,7 @@ import { useQuery } from 'urql'
 import { Facts } from '../components/facts.tsx'
 import { lazily } from '../components/lazily.tsx'
 import { QueryView } from '../components/query-view.tsx'
-import { formatCompact } from '../format.ts'
+import { formatCompact, formatMs } from '../format.ts'
 import { UsageTotalsDocument } from '../generated/graphql.ts'
 import { rangeOf, type Span, spans, sumUsage, toSeries, type UsageTotal } from './series.ts'
 
@@ -43,7 +43,7 @@ type ViewProps = {
 
 const View = ({ totals, range, by }: ViewProps) => {
   const usage = useMemo(() => toSeries(totals, range, by), [totals, range, by])
-  const { requests, promptTokens, generatedTokens } = sumUsage(totals)
+  const { requests, promptTokens, generatedTokens, firstTokenMs, tokenGapMs } = sumUsage(totals)
   return (
     <div className="stack">
       <Facts
@@ -51,6 +51,8 @@ const View = ({ totals, range, by }: ViewProps) => {
           ['Requests', formatCompact(requests)],
           ['Generated tokens', formatCompact(generatedTokens)],
           ['Prompt tokens', formatCompact(promptTokens)],
+          ['Time to first token', firstTokenMs === null ? '—' : formatMs(firstTokenMs)],
+          ['Between tokens', tokenGapMs === null ? '—' : formatMs(tokenGapMs)],
         ]}
       />
       <div className="timeline">

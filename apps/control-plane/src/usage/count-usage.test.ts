@@ -90,6 +90,28 @@ test('repeated, late and replayed events change nothing', async () => {
   expect(await usagePosition(harness.db)).toEqual({ created, seq: 8 })
 })
 
+test('how long clients waited is counted with the end of each call, once', async () => {
+  const latency = { firstTokenMs: 300, generationMs: 900 }
+  const ended = event({ completionTokens: 10, final: true, latency })
+  const messages = stream([
+    event({ completionTokens: 4 }),
+    ended,
+    ended,
+    event({ requestId: 'r2', completionTokens: 1, final: true, latency }),
+    event({ requestId: 'r3', completionTokens: 0, final: true }),
+  ])
+  await count(messages)
+  await count(messages)
+  const [row] = await harness.db.usageRecord.findMany()
+  expect(row).toMatchObject({
+    requests: 3n,
+    timedRequests: 2n,
+    firstTokenMs: 600n,
+    generationMs: 1_800n,
+    tokenGaps: 9n,
+  })
+})
+
 test('control planes that count at the same time count once', async () => {
   const messages = stream(
     Array.from({ length: 200 }, (_, i) =>

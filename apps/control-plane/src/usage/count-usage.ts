@@ -9,6 +9,7 @@ type Deps = { db: Database; log: Pick<Logger, 'error'>; refusals: Pick<Refusals,
 /** Far beyond any call and any clock, and within what the columns hold. */
 const maxTokens = 2 ** 31 - 1
 const maxTimeMs = Date.UTC(9999, 0)
+const maxLatencyMs = 7 * 24 * 3600_000
 
 /** Up to where the stream of usage has been counted; null: nothing of it. */
 export const usagePosition = async (db: Database): Promise<StreamPosition | null> => {
@@ -50,6 +51,8 @@ const isPlausible = ({ subject, value }: StreamMessage<UsageEvent>): boolean =>
   subject === channels.usage(value.tenant).subject &&
   value.promptTokens <= maxTokens &&
   value.completionTokens <= maxTokens &&
+  (value.latency?.firstTokenMs ?? 0) <= maxLatencyMs &&
+  (value.latency?.generationMs ?? 0) <= maxLatencyMs &&
   value.timeMs <= maxTimeMs
 
 /**
@@ -112,21 +115,32 @@ const writeMarks = async (tx: Transaction, marks: ReadonlyMap<string, Mark>): Pr
 const add = async (tx: Transaction, additions: readonly Addition[]): Promise<void> => {
   await tx.$executeRaw`
     INSERT INTO "usage_record" AS "record"
-      ("tenant_id", "adapter_digest", "hour", "requests", "prompt_tokens", "generated_tokens")
-    SELECT "tenant"."id", "adapter_digest", "hour", "requests", "prompt", "completion"
+      ("tenant_id", "adapter_digest", "hour", "requests", "prompt_tokens", "generated_tokens",
+        "timed_requests", "first_token_ms", "generation_ms", "token_gaps")
+    SELECT "tenant"."id", "adapter_digest", "hour", "requests", "prompt", "completion",
+      "timed", "first", "generation", "gaps"
     FROM unnest(
       ${additions.map(({ tenant }) => tenant)}::text[],
       ${additions.map(({ adapterDigest }) => adapterDigest)}::text[],
       ${additions.map(({ hourMs }) => new Date(hourMs))}::timestamptz[],
       ${additions.map(({ requests }) => requests)}::bigint[],
       ${additions.map(({ promptTokens }) => promptTokens)}::bigint[],
-      ${additions.map(({ completionTokens }) => completionTokens)}::bigint[]
-    ) AS "added" ("slug", "adapter_digest", "hour", "requests", "prompt", "completion")
+      ${additions.map(({ completionTokens }) => completionTokens)}::bigint[],
+      ${additions.map(({ timedRequests }) => timedRequests)}::bigint[],
+      ${additions.map(({ firstTokenMs }) => firstTokenMs)}::bigint[],
+      ${additions.map(({ generationMs }) => generationMs)}::bigint[],
+      ${additions.map(({ tokenGaps }) => tokenGaps)}::bigint[]
+    ) AS "added" ("slug", "adapter_digest", "hour", "requests", "prompt", "completion", "timed",
+      "first", "generation", "gaps")
     JOIN "tenant" ON "tenant"."slug" = "added"."slug"
     ON CONFLICT ("tenant_id", "adapter_digest", "hour") DO UPDATE SET
       "requests" = "record"."requests" + excluded."requests",
       "prompt_tokens" = "record"."prompt_tokens" + excluded."prompt_tokens",
-      "generated_tokens" = "record"."generated_tokens" + excluded."generated_tokens"`
+      "generated_tokens" = "record"."generated_tokens" + excluded."generated_tokens",
+      "timed_requests" = "record"."timed_requests" + excluded."timed_requests",
+      "first_token_ms" = "record"."first_token_ms" + excluded."first_token_ms",
+      "generation_ms" = "record"."generation_ms" + excluded."generation_ms",
+      "token_gaps" = "record"."token_gaps" + excluded."token_gaps"`
 }
 
 /**

@@ -12,6 +12,12 @@ export type Addition = {
   requests: number
   promptTokens: number
   completionTokens: number
+  /** Calls that ended here and said how long they took, and the sums over these. */
+  timedRequests: number
+  firstTokenMs: number
+  generationMs: number
+  /** From one token to the next. */
+  tokenGaps: number
 }
 
 export type Growth = {
@@ -42,6 +48,12 @@ export const grow = (
       addition.promptTokens += event.promptTokens
     }
     addition.completionTokens += Math.max(0, event.completionTokens - counted)
+    if (event.final && event.latency !== undefined && mark?.final !== true) {
+      addition.timedRequests++
+      addition.firstTokenMs += event.latency.firstTokenMs
+      addition.generationMs += event.latency.generationMs
+      addition.tokenGaps += Math.max(0, event.completionTokens - 1)
+    }
     marks.set(event.requestId, {
       completionTokens: Math.max(counted, event.completionTokens),
       final: event.final || mark?.final === true,
@@ -62,10 +74,14 @@ const additionOf = (additions: Map<string, Addition>, event: UsageEvent): Additi
     requests: 0,
     promptTokens: 0,
     completionTokens: 0,
+    timedRequests: 0,
+    firstTokenMs: 0,
+    generationMs: 0,
+    tokenGaps: 0,
   }
   additions.set(key, addition)
   return addition
 }
 
-const isAnything = ({ requests, completionTokens }: Addition): boolean =>
-  requests > 0 || completionTokens > 0
+const isAnything = ({ requests, completionTokens, timedRequests }: Addition): boolean =>
+  requests > 0 || completionTokens > 0 || timedRequests > 0

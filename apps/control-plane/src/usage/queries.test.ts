@@ -84,6 +84,33 @@ test('usage is summed by each dimension', async () => {
   expect(await sum('HOUR', between(5, 7))).toHaveLength(2)
 })
 
+test('latencies are means over what they are of', async () => {
+  const { db } = harness
+  const of = { tenantId: ids.acme ?? '', adapterDigest: 'b'.repeat(64) }
+  const counts = { requests: 4n, promptTokens: 1n, generatedTokens: 1n }
+  await db.usageRecord.createMany({
+    data: [
+      { ...of, hour: new Date(start + 60 * hourMs), ...counts },
+      {
+        ...of,
+        hour: new Date(start + 61 * hourMs),
+        ...counts,
+        timedRequests: 4n,
+        firstTokenMs: 500n,
+        generationMs: 90n,
+        tokenGaps: 12n,
+      },
+    ],
+  })
+  const totals = await ask(
+    `usageTotals(filter: { ${between(60, 62)} }, by: HOUR) { latency { requests firstTokenMs tokenGaps tokenGapMs } }`,
+  )
+  expect(totals.map(({ latency }: Payload) => latency)).toEqual([
+    { requests: 0, firstTokenMs: null, tokenGaps: 0, tokenGapMs: null },
+    { requests: 4, firstTokenMs: 125, tokenGaps: 12, tokenGapMs: 7.5 },
+  ])
+})
+
 test.each([
   ['a range that ends before it begins', `{ ${between(2, 1)} }`, 'to'],
   ['more than a year', `{ ${between(0, 24 * 367)} }`, 'from'],

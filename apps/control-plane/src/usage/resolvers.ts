@@ -71,4 +71,10 @@ export const UsageRow: UsageRowResolvers = {
 export const UsageTotal: UsageTotalResolvers = {
   name: ({ key, dimension }, _, { actor, loaders }) =>
     dimension === 'ADAPTER' && key !== '' ? loaders.nameOfDigest(viewerOf(actor)).load(key) : null,
+  latency: ({ timedRequests, firstTokenMs, tokenGaps, tokenGapMs }) => ({
+    requests: timedRequests,
+    firstTokenMs,
+    tokenGaps,
+    tokenGapMs,
+  }),
 }

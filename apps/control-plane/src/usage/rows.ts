@@ -65,6 +65,11 @@ export type UsageTotal = {
   requests: bigint
   promptTokens: bigint
   generatedTokens: bigint
+  timedRequests: bigint
+  tokenGaps: bigint
+  /** Means, null of nothing. */
+  firstTokenMs: number | null
+  tokenGapMs: number | null
 }
 
 type UsageDimension = 'TENANT' | 'ADAPTER' | 'HOUR' | 'DAY'
@@ -100,7 +105,10 @@ export const sumUsage = (
   return db.$queryRaw<UsageTotal[]>`
     SELECT ${dimension} AS "dimension", ${key} AS "key", sum("requests")::bigint AS "requests",
       sum("prompt_tokens")::bigint AS "promptTokens",
-      sum("generated_tokens")::bigint AS "generatedTokens"
+      sum("generated_tokens")::bigint AS "generatedTokens",
+      sum("timed_requests")::bigint AS "timedRequests", sum("token_gaps")::bigint AS "tokenGaps",
+      (sum("first_token_ms") / nullif(sum("timed_requests"), 0))::float8 AS "firstTokenMs",
+      (sum("generation_ms") / nullif(sum("token_gaps"), 0))::float8 AS "tokenGapMs"
     FROM "usage_record" WHERE ${allOf(where)}
     GROUP BY ${by} ORDER BY ${order} LIMIT ${maxTotals}`
 }

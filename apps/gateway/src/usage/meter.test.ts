@@ -34,7 +34,15 @@ test('a call is reported when it ends, whole', () => {
   account.close()
   account.close()
   expect(events).toEqual([
-    { ...call, pool: 'default', gatewayId: 'gw', timeMs: 0, completionTokens: 2, final: true },
+    {
+      ...call,
+      pool: 'default',
+      gatewayId: 'gw',
+      timeMs: 0,
+      completionTokens: 2,
+      final: true,
+      latency: { firstTokenMs: 0, generationMs: 0 },
+    },
   ])
 })
 
@@ -64,4 +72,20 @@ test('an answer without tokens still has a prompt; a call without an answer cost
   empty.close()
   meter.open(call).close()
   expect(seen()).toEqual([[0, 0, true]])
+})
+
+test('the last report says how long the client waited', () => {
+  const { meter, at, events } = start()
+  const account = meter.open(call)
+  account.deliver(0)
+  at(300)
+  account.deliver(1)
+  at(10_000)
+  account.deliver(9)
+  at(12_000)
+  account.close()
+  expect(events.map(({ final, latency }) => [final, latency])).toEqual([
+    [false, undefined],
+    [true, { firstTokenMs: 300, generationMs: 9_700 }],
+  ])
 })

@@ -32,6 +32,10 @@ type Open = {
   completionTokens: number | null
   reported: number | null
   reportedMs: number
+  openedMs: number
+  /** When the client was handed its first and its newest token. */
+  firstMs: number | null
+  newestMs: number
 }
 
 /**
@@ -44,23 +48,32 @@ export const createMeter = ({ pool, gatewayId, clock, record }: Deps): Meter => 
   const report = (open: Open, nowMs: number, final: boolean): void => {
     const { call, completionTokens } = open
     if (completionTokens === null) return
-    record({ ...call, completionTokens, pool, gatewayId, timeMs: nowMs, final })
+    const event = { ...call, completionTokens, pool, gatewayId, timeMs: nowMs, final }
+    const latency = final ? latencyOf(open) : null
+    record(latency === null ? event : { ...event, latency })
     open.reported = completionTokens
     open.reportedMs = nowMs
   }
 
   return {
     open: (call) => {
+      const nowMs = clock()
       const open: Open = {
         call,
         completionTokens: null,
         reported: null,
-        reportedMs: clock(),
+        reportedMs: nowMs,
+        openedMs: nowMs,
+        firstMs: null,
+        newestMs: nowMs,
       }
       calls.add(open)
       return {
         deliver: (completionTokens) => {
           open.completionTokens = completionTokens
+          if (completionTokens === 0) return
+          open.newestMs = clock()
+          open.firstMs ??= open.newestMs
         },
         close: () => {
           if (calls.delete(open)) report(open, clock(), true)
@@ -75,3 +88,12 @@ export const createMeter = ({ pool, gatewayId, clock, record }: Deps): Meter => 
     },
   }
 }
+
+/** A clock that was set back must not make an event that nobody takes. */
+const latencyOf = ({ openedMs, firstMs, newestMs }: Open): UsageEvent['latency'] | null =>
+  firstMs === null
+    ? null
+    : {
+        firstTokenMs: Math.max(0, firstMs - openedMs),
+        generationMs: Math.max(0, newestMs - firstMs),
+      }
