@@ -170,6 +170,16 @@ test('the playground streams several adapters from one batch, each with its node
   }
   await page.getByText(/3 of 3 models on one GPU, node-\d; up to [23] distinct adapters/).waitFor()
   await expectSound(page, 'playground')
+
+  // What was asked is counted, and how long it took, under the adapter that answered.
+  const traffic = page.locator('dl.facts > div', { hasText: 'Time to first token' })
+  await visit(page, 'Adapters')
+  await page.getByRole('link', { name: 'sql-helper' }).first().click()
+  const waited = async (): Promise<string | null> => {
+    await page.reload()
+    return traffic.textContent()
+  }
+  await expect.poll(waited, { timeout: 30_000 }).toMatch(/\d (µs|ms|s)$/)
   await page.context().close()
 })
 
