@@ -3,6 +3,7 @@ import * as api from './api.ts'
 import * as l from './leadership.ts'
 import * as m from './messages.ts'
 import { PoolReport } from './pool-report.ts'
+import { KeysUsed, UsageEvent } from './usage-messages.ts'
 
 /** A NATS subject together with the only message allowed on it. */
 export type Channel<T> = { readonly subject: string; readonly schema: z.ZodType<T> }
@@ -86,8 +87,8 @@ export const poolReports = (pool: string): Channel<PoolReport> =>
   channel(`punica.pool.${pool}.reports`, PoolReport)
 
 /** gateway -> JetStream stream PUNICA_USAGE -> control plane */
-export const usage = (tenant: string): Channel<m.UsageEvent> =>
-  channel(`punica.usage.${tenant}`, m.UsageEvent)
+export const usage = (tenant: string): Channel<UsageEvent> =>
+  channel(`punica.usage.${tenant}`, UsageEvent)
 
 /** gateway -> control plane, which keeps when a key was last used */
-export const keysUsed: Channel<m.KeysUsed> = channel('punica.keys.used', m.KeysUsed)
+export const keysUsed: Channel<KeysUsed> = channel('punica.keys.used', KeysUsed)
