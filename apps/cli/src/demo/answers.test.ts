@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { ChatPiece } from '../gateway/stream-chat.ts'
 import { adapters, type Job } from './adapters.ts'
-import { askOverHttp, type Piece } from './answers.ts'
+import { askOverHttp } from './answers.ts'
 
 const toJob = (): Job => {
   const adapter = adapters[0]
@@ -18,14 +19,14 @@ afterEach(() => {
 })
 
 /** Asks a server that answers as it is told to. */
-const ask = async (respond: (response: ServerResponse) => void): Promise<Piece[]> => {
+const ask = async (respond: (response: ServerResponse) => void): Promise<ChatPiece[]> => {
   server.on('request', (_, response) => respond(response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   if (typeof address !== 'object' || address === null) throw new Error('no port')
   const url = `http://127.0.0.1:${address.port}`
-  const pieces: Piece[] = []
+  const pieces: ChatPiece[] = []
   const stream = askOverHttp({ url, apiKey: 'key' })(toJob(), new AbortController().signal)
   for await (const piece of stream) pieces.push(piece)
   return pieces

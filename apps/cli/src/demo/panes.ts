@@ -1,5 +1,5 @@
+import { fit, toLine, wrap } from '../terminal/text.ts'
 import type { Pane, Stream } from './board.ts'
-import { fit, toLine, wrap } from './text.ts'
 
 export type Size = { columns: number; rows: number }
 

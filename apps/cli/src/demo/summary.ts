@@ -1,3 +1,4 @@
+import { align } from '../terminal/table.ts'
 import type { DemoAdapter } from './adapters.ts'
 import type { Result } from './board.ts'
 
@@ -31,11 +32,11 @@ export const summarise = ({ results, durationMs, baseModel }: Run): string => {
       `after ${Math.round(median(firsts))} ms (median), ${Math.round(Math.max(...firsts))} ms at most`,
     ],
   ]
-  const table = toTable([
+  const table = align([
     ['adapter', 'tenant', 'face', 'requests', 'as expected', 'tokens', 'first token'],
     ...adapters.map((adapter) => toRow(adapter, results)),
   ])
-  return [...table, '', ...toTable(facts)].join('\n')
+  return [...table, '', ...align(facts)].join('\n')
 }
 
 const toRow = (adapter: DemoAdapter, all: readonly Result[]): string[] => {
@@ -61,17 +62,6 @@ const describePlacement = (results: readonly Result[]): string => {
   })
   const numMoved = results.filter((result) => result.nodeIds.length > 1).length
   return numMoved === 0 ? counts.join(', ') : `${counts.join(', ')} (${numMoved} moved)`
-}
-
-/** Columns as wide as their widest cell. */
-const toTable = (rows: readonly (readonly string[])[]): string[] => {
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? []
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)

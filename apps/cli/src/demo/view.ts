@@ -1,7 +1,7 @@
 import type { WriteStream } from 'node:tty'
+import { toLine } from '../terminal/text.ts'
 import type { Board, Result } from './board.ts'
 import { drawPanes, type Layout, layOut } from './panes.ts'
-import { toLine } from './text.ts'
 
 /** Redrawing more often than this shows nothing more. */
 const FRAME_MS = 1000 / 15

@@ -77,7 +77,10 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
     const servers = await startServers(data, options, started)
     onProgress(`database and NATS are up (${servers.nats.url})`)
     const services = await startServices(data, servers, options, started)
-    return toCluster(data, servers, options, services, stop)
+    const cluster = toCluster(data, servers, options, services, stop)
+    const { gatewayUrl, controlPlaneUrl, natsUrl, baseModel } = cluster
+    await data.announce({ gatewayUrl, controlPlaneUrl, natsUrl, baseModel })
+    return cluster
   } catch (err) {
     await stop()
     throw err

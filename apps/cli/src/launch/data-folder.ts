@@ -10,6 +10,7 @@ import {
   roles,
   systemPermissions,
 } from '@punica/schema'
+import { isAlive, lockName, type Running, runningName, secretsName } from './running.ts'
 
 /** What `punica up` keeps between two runs, and what only its owner may read. */
 export type DataFolder = {
@@ -19,6 +20,8 @@ export type DataFolder = {
   /** Paths of the .creds files of the programs. */
   credentials: Readonly<Record<Role | 'system', string>>
   logs: string
+  /** Leaves word of where the system is, for the other commands, until the folder is released. */
+  announce(running: Running): Promise<void>
   /** Lets another `up` use the folder. */
   release(): Promise<void>
 }
@@ -32,15 +35,27 @@ export const openDataFolder = async (folder: string): Promise<DataFolder> => {
   await mkdir(logs, { recursive: true, mode: 0o700 })
   // Postgres' user passes through here to its own folder; what is secret has modes of its own.
   await chmod(folder, 0o711)
-  const release = await lock(path.join(folder, 'lock'))
-  const secrets = await keptSecrets(path.join(folder, 'secrets.json'))
+  const unlock = await lock(path.join(folder, lockName))
+  const secrets = await keptSecrets(path.join(folder, secretsName))
   const credentials = await writeCredentials(folder, secrets.authority)
-  return { path: folder, ...secrets, credentials, logs, release }
+  const runningFile = path.join(folder, runningName)
+  await rm(runningFile, { force: true })
+  return {
+    path: folder,
+    ...secrets,
+    credentials,
+    logs,
+    announce: (running) => writeFile(runningFile, `${JSON.stringify(running)}\n`, { mode: 0o600 }),
+    release: async () => {
+      await rm(runningFile, { force: true })
+      await unlock()
+    },
+  }
 }
 
-type Secrets = { operatorKey: string; authority: Authority }
-
-const keptSecrets = async (file: string): Promise<Secrets> => {
+const keptSecrets = async (
+  file: string,
+): Promise<Pick<DataFolder, 'operatorKey' | 'authority'>> => {
   if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8'))
   const secrets = { operatorKey: newKey(), authority: await createAuthority() }
   await writeFile(file, `${JSON.stringify(secrets)}\n`, { mode: 0o600, flag: 'wx' })
@@ -91,14 +106,4 @@ const lock = async (file: string): Promise<() => Promise<void>> => {
     }
   }
   throw new Error(`${file} could not be locked`)
-}
-
-const isAlive = (pid: number): boolean => {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (err) {
-    return err instanceof Error && 'code' in err && err.code === 'EPERM'
-  }
 }
