@@ -17,7 +17,7 @@ export type ClientOrder = {
 /** What it sends: first that all streams run, then what it measured. */
 export type ClientNews =
   | { type: 'streaming' }
-  | { type: 'measured'; agesMs: Float64Array; cpuMicros: number }
+  | { type: 'measured'; agesMs: Float64Array; numMoves: number; cpuMicros: number }
   | { type: 'failed'; reason: string }
 
 /** How many streams one process opens at once. */
@@ -25,8 +25,11 @@ const maxOpening = 50
 
 const send = (news: ClientNews): void => void process.send?.(news)
 
+const fail = (cause: unknown): void => send({ type: 'failed', reason: String(cause) })
+
 let ages: Float64Array | null = null
 let numAges = 0
+let numMoves = 0
 
 const note = (ageMs: number): void => {
   if (ages !== null && numAges < ages.length) ages[numAges++] = ageMs
@@ -35,7 +38,8 @@ const note = (ageMs: number): void => {
 /** Reads the events of one stream; each has at most one token, whose text is one letter. */
 const createReader = (schedules: readonly Schedule[]) => {
   let rest = ''
-  /** The step that made the newest token; null before the first. */
+  /** The node and the step that made the newest token; no step before the first. */
+  let newestNode = -1
   let step: number | null = null
 
   const readEvent = (event: string): void => {
@@ -47,6 +51,10 @@ const createReader = (schedules: readonly Schedule[]) => {
     const node = Number(/"node":"node-(\d+)"/.exec(event)?.[1]) - 1
     const schedule = schedules[node]
     if (schedule === undefined) throw new Error(`no such node in ${event}`)
+    // A node of a machine that is too busy counts as lost, and its streams go on at another.
+    if (node !== newestNode && step !== null) numMoves++
+    if (node !== newestNode) step = null
+    newestNode = node
     const wanted = step === null ? stepOfLetter(schedule, letter, receivedMs) : step + 1
     const seen = stepOfLetter(schedule, letter, dueMs(schedule, wanted))
     if (seen !== wanted) throw new Error(`a token is missing or came twice: ${event}`)
@@ -62,12 +70,13 @@ const createReader = (schedules: readonly Schedule[]) => {
   }
 }
 
-/** Resolves when the first bytes of the answer have come; the stream then goes on by itself. */
-const openStream = (
-  { url, key, model, maxTokens, numNodes, periodMs }: ClientOrder,
-  agent: Agent,
-): Promise<void> =>
+/**
+ * Resolves when the first bytes of the answer have come; the stream then goes on by itself, and
+ * another takes its place when it is over.
+ */
+const openStream = (order: ClientOrder, agent: Agent): Promise<void> =>
   new Promise((resolve, reject) => {
+    const { url, key, model, maxTokens, numNodes, periodMs } = order
     const schedules = Array.from({ length: numNodes }, (_, i) => scheduleOf(i, numNodes, periodMs))
     const read = createReader(schedules)
     const sending = request(`${url}/v1/chat/completions`, {
@@ -80,8 +89,15 @@ const openStream = (
       if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`))
       response.setEncoding('latin1')
       response.once('data', () => resolve())
-      response.on('data', read)
-      response.once('close', () => send({ type: 'failed', reason: 'a stream ended early' }))
+      let last = ''
+      response.on('data', (text: string) => {
+        last = text
+        read(text)
+      })
+      response.once('close', () => {
+        if (last.endsWith('data: [DONE]\n\n')) openStream(order, agent).catch(fail)
+        else fail(new Error(`a stream ended with ${last}`))
+      })
     })
     const messages = [{ role: 'user', content: 'What is the capital of France?' }]
     sending.end(JSON.stringify({ model, messages, stream: true, max_tokens: maxTokens }))
@@ -99,20 +115,18 @@ const openAll = async (order: ClientOrder): Promise<void> => {
 const measure = (windowMs: number, maxAges: number): void => {
   ages = new Float64Array(maxAges)
   numAges = 0
+  numMoves = 0
   const before = process.cpuUsage()
   setTimeout(() => {
     const { user, system } = process.cpuUsage(before)
     const agesMs = ages?.slice(0, numAges) ?? new Float64Array(0)
     ages = null
-    send({ type: 'measured', agesMs, cpuMicros: user + system })
+    send({ type: 'measured', agesMs, numMoves, cpuMicros: user + system })
   }, windowMs)
 }
 
 process.on('message', (order: ClientOrder | { windowMs: number; maxAges: number }) => {
   if ('windowMs' in order) return measure(order.windowMs, order.maxAges)
-  openAll(order).then(
-    () => send({ type: 'streaming' }),
-    (err: unknown) => send({ type: 'failed', reason: String(err) }),
-  )
+  openAll(order).then(() => send({ type: 'streaming' }), fail)
 })
 process.once('disconnect', () => process.exit())

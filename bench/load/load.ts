@@ -29,7 +29,7 @@ const periodMs = 1_000 / Number(values.rate)
 const numNodes = Number(values.nodes)
 const numClients = Number(values.clients)
 const windowMs = 1_000 * Number(values.seconds)
-/** The demo model's context less the prompt: the longest stream that there is. */
+/** The demo model's context less the prompt: the longest stream that there is. Then comes another. */
 const maxTokens = 980
 const goalMicros = 50
 const settleMs = 3_000
@@ -139,12 +139,18 @@ const measure = async (cluster: Cluster, clients: readonly ChildProcess[]) => {
   const results = await Promise.all(measured)
   const after = await takeSnapshot(cluster)
   const agesMs = Float64Array.from(results.flatMap(({ agesMs }) => [...agesMs])).sort()
-  return { before, after, agesMs, clientMicros: results.map(({ cpuMicros }) => cpuMicros) }
+  const sum = (of: (result: (typeof results)[number]) => number): number =>
+    results.reduce((all, result) => all + of(result), 0)
+  const clientMicros = sum(({ cpuMicros }) => cpuMicros)
+  return { before, after, agesMs, clientMicros, numMoves: sum(({ numMoves }) => numMoves) }
 }
 
 type Measured = Awaited<ReturnType<typeof measure>>
 
-const report = ({ before, after, agesMs, clientMicros }: Measured, idleRss: number): boolean => {
+const report = (
+  { before, after, agesMs, clientMicros, numMoves }: Measured,
+  idleRss: number,
+): boolean => {
   const numTokens = agesMs.length
   const microsOf = (prefix: string): number => {
     let seconds = 0
@@ -157,7 +163,7 @@ const report = ({ before, after, agesMs, clientMicros }: Measured, idleRss: numb
   const [gateway, router, nodes] = ['gateway', 'router-', 'node-'].map(microsOf)
   const sum = (gateway ?? 0) + (router ?? 0) + (nodes ?? 0)
   const nats = (1e6 * (after.nats - before.nats)) / numTokens
-  const clients = clientMicros.reduce((all, micros) => all + micros, 0) / numTokens
+  const clients = clientMicros / numTokens
   const busy =
     1 - (after.machine.idle - before.machine.idle) / (after.machine.all - before.machine.all)
   const rss = (after.services.get('gateway')?.rssBytes ?? 0) - idleRss
@@ -167,6 +173,7 @@ const report = ({ before, after, agesMs, clientMicros }: Measured, idleRss: numb
     `tokens/s                    ${(numTokens / seconds).toFixed(0)} (asked for ${((numStreams * 1_000) / periodMs).toFixed(0)})`,
     `added latency               p50 ${percentile(agesMs, 0.5).toFixed(1)} ms, p99 ${percentile(agesMs, 0.99).toFixed(1)} ms`,
     `gateway memory              ${(rss / numStreams / 1_024).toFixed(0)} KiB a stream`,
+    `streams that were moved     ${numMoves}`,
     'CPU time a token, in microseconds',
     `  gateway                   ${gateway?.toFixed(1)}`,
     `  router                    ${router?.toFixed(1)}`,

@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify'
 import type { Gateway, NewCall } from '../gateway.ts'
 import type { Call, CallEvent } from '../requests/calls.ts'
 import type { Origin } from '../requests/sequence.ts'
+import { createChunks, toExtra } from './chunks.ts'
 import { toErrorReply } from './errors.ts'
 import type { Shape } from './shape.ts'
 import { openSse, type SseStream } from './sse.ts'
@@ -51,13 +52,13 @@ export const answerStream = async (
   { includeUsage }: { includeUsage: boolean },
 ): Promise<void> => {
   const envelope = toEnvelope(call, shape.idPrefix, shape.chunkObject, clock())
-  const noUsage = includeUsage ? { usage: null } : {}
+  const chunks = createChunks(envelope, { includeUsage })
   let stream: SseStream | null = null
   let origin: Origin | null = null
 
   const send = (open: SseStream, choice: object): void => {
-    const isRead = open.send({ ...envelope, choices: [choice], ...noUsage, ...toExtra(origin) })
-    if (!isRead) throw new AppError('cancelled', 'The client reads too slowly')
+    if (!open.send(chunks.piece(choice, origin)))
+      throw new AppError('cancelled', 'The client reads too slowly')
   }
   const open = (): SseStream => {
     reply.hijack()
@@ -82,11 +83,11 @@ export const answerStream = async (
       )
     })
     stream ??= open()
-    if (includeUsage) stream.send({ ...envelope, choices: [], usage, ...toExtra(origin) })
+    if (includeUsage) stream.send(chunks.usage(usage, origin))
     stream.end('complete')
   } catch (cause) {
     if (stream === null) throw cause
-    stream.send(toErrorReply(cause).body)
+    stream.send(JSON.stringify(toErrorReply(cause).body))
     stream.end('broken')
     if (!(cause instanceof AppError)) reply.log.error({ err: cause }, 'stream failed')
   }
@@ -139,10 +140,6 @@ const toEnvelope = (
   created: Math.floor(nowMs / 1_000),
   model: body.model,
 })
-
-/** Beyond OpenAI's shape: the node that made the newest token, and its company there. */
-const toExtra = (origin: Origin | null) =>
-  origin === null ? {} : { punica: { node: origin.nodeId, adapters_in_batch: origin.numAdapters } }
 
 const toHeaders = (origin: Origin | null): Record<string, string> =>
   origin === null ? {} : { 'x-punica-node': origin.nodeId }

@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http'
 
 /** Server-sent events, as OpenAI's streams are: one JSON value each, and `[DONE]` at the end. */
 export type SseStream = {
-  /** Returns false when more than the bound waits for a client that does not read. */
-  send(value: unknown): boolean
+  /** Sends one event. Returns false when more than the bound waits for a client that does not read. */
+  send(json: string): boolean
   /** `complete` says that the answer is whole: `[DONE]` is sent only then. */
   end(outcome: 'complete' | 'broken'): void
 }
@@ -24,8 +24,8 @@ export const openSse = (
     'x-accel-buffering': 'no',
   })
   return {
-    send: (value) => {
-      response.write(`data: ${JSON.stringify(value)}\n\n`)
+    send: (json) => {
+      response.write(`data: ${json}\n\n`)
       return response.writableLength <= maxBufferedBytes
     },
     end: (outcome) => {
