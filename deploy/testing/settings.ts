@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
-const apps = ['control-plane', 'gateway', 'router', 'gpu-node'] as const
+export const apps = ['control-plane', 'gateway', 'router', 'gpu-node'] as const
 export type App = (typeof apps)[number]
 
 /** Read by Node.js, the C library, OpenTelemetry or the AWS SDK rather than by us. */
