@@ -1,11 +1,17 @@
-import { mkdir } from 'node:fs/promises'
+import { once } from 'node:events'
+import { appendFile, mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { connectAdmin } from '@punica/cli/admin'
+import { limits } from '@punica/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type CliOptions, type Outcome, startCli } from './support/cli.ts'
+import { type CliOptions, type Outcome, type RunningCli, startCli } from './support/cli.ts'
 import { makeDataFolder, removeDataFolder } from './support/folder.ts'
+import { writeLargeAdapter } from './support/large-adapter.ts'
 import { type Launcher, startLauncher, untilNoProcess } from './support/launcher.ts'
+import { startStallingProxy } from './support/stalling-proxy.ts'
 import { models } from './support/system.ts'
+import { until } from './support/until.ts'
 
 let folder: string
 let launcher: Launcher
@@ -51,6 +57,7 @@ const refused = async (args: readonly string[]): Promise<Pick<Outcome, 'code' | 
   return { code, stderr }
 }
 
+const bard = path.join(models, 'adapters', 'bard')
 const french = path.join(models, 'adapters', 'french')
 const count = z.int().nonnegative()
 const time = z.iso.datetime()
@@ -112,6 +119,12 @@ const Node = z.strictObject({
   adapterPages: count,
   tokensPerSecond: z.number(),
 })
+
+type Uploads = {
+  adapterUploads: { edges: { node: { files: { receivedBytes: number }[] } }[] }
+}
+const uploadsQuery =
+  '{ adapterUploads(tenant: "acme", first: 1) { edges { node { files { receivedBytes } } } } }'
 
 // Each finds what those before it have made; they are one story.
 describe.skipIf(process.platform !== 'linux')('the CLI beside punica up', () => {
@@ -225,6 +238,152 @@ describe.skipIf(process.platform !== 'linux')('the CLI beside punica up', () => 
     // A tenant's key may not do what an operator's may.
     const asTenant = await run(['tenant', 'list'], { env: { PUNICA_KEY: secret } })
     expect(asTenant).toMatchObject({ code: 1, stderr: expect.stringContaining('(forbidden)') })
+  })
+
+  test('a push that is killed goes on where it was', async () => {
+    const { controlPlaneUrl, operatorKey } = await launcher.ready
+    const admin = connectAdmin({ url: controlPlaneUrl, key: operatorKey })
+    const proxy = await startStallingProxy(controlPlaneUrl)
+    const large = path.join(folder, 'large')
+    await mkdir(large)
+    await writeLargeAdapter(large)
+    const push = (): RunningCli =>
+      startCli(['adapter', 'push', large, '--tenant', 'acme', '--url', proxy.url], {
+        env: { ...env, PUNICA_KEY: operatorKey },
+      })
+    const kept = 2 * limits.uploadPartBytes
+    const stalled = proxy.stallNextPut(kept + 1_000_000)
+    const killed = push()
+    await stalled
+    await until('two parts kept', async () => {
+      const { adapterUploads } = await admin.graphql<Uploads>(uploadsQuery)
+      const [newest] = adapterUploads.edges
+      return newest?.node.files.some(({ receivedBytes }) => receivedBytes >= kept) ? true : null
+    })
+    killed.child.kill('SIGKILL')
+    await killed.ended
+
+    const stalledAgain = proxy.stallNextPut(1_000_000)
+    const interrupted = push()
+    await stalledAgain
+    interrupted.child.kill('SIGINT')
+    expect(await interrupted.ended).toMatchObject({
+      code: 130,
+      stdout: '',
+      stderr: expect.stringContaining('goes on from what has been kept'),
+    })
+
+    const done = await push().ended
+    expect(done, done.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Serving acme\/large@1 \(rank 256, 33\.6 MB/),
+      stderr: expect.stringContaining('16.8 MB of adapter_model.safetensors are there already'),
+    })
+    const rest = expect.stringMatching(new RegExp(`^bytes ${kept}-`))
+    expect(proxy.ranges).toEqual([null, rest, rest])
+    proxy.close()
+  })
+
+  test('one adapter answers as text, several answer side by side', async () => {
+    await said(['adapter', 'push', bard, '--tenant', 'acme'])
+    const prompt = 'The cat is in the garden.'
+    const generate = ['generate', '--tenant', 'acme', '-m', 'french']
+    expect(await said([...generate, prompt])).toBe('Le chat est dans le jardin.\n')
+    expect(await said(generate, { input: `${prompt}\n` })).toBe('Le chat est dans le jardin.\n')
+
+    const both = [...generate, '-m', 'bard', '--max-tokens', '40', prompt]
+    const lines = (await said(both)).trimEnd().split('\n')
+    expect(new Set(lines.map((line) => line.split(' │ ')[0]?.trim()))).toEqual(
+      new Set(['french', 'bard']),
+    )
+    const Answer = z.strictObject({
+      model: z.string(),
+      text: z.string().min(1),
+      tokens: count,
+      timeToFirstTokenMs: count,
+      durationMs: count,
+      nodeId: z.literal('node-1'),
+      error: z.null(),
+    })
+    await document(z.strictObject({ answers: z.array(Answer).length(2) }), both)
+
+    const wrong = await run([...generate, '-m', 'nobody', prompt])
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('(model_not_found)') })
+    expect(wrong.stdout).toContain('Le chat')
+    expect(await refused(['generate', '--tenant', 'acme', prompt])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('french'),
+    })
+    // The keys that were lent are given back.
+    const keys = await said(['key', 'list', '--tenant', 'acme', '--state', 'active'])
+    expect(keys).not.toContain('for one command')
+  })
+
+  test('the gateway is measured', async () => {
+    const Two = z.strictObject({ p50: z.number().positive(), p99: z.number().positive() })
+    const Bench = z.strictObject({
+      models: z.array(z.string()),
+      concurrency: z.literal(4),
+      durationSeconds: z.literal(1),
+      maxTokens: z.literal(64),
+      requests: z.strictObject({
+        ok: z.int().positive(),
+        failed: z.literal(0),
+        errors: z.object(),
+      }),
+      tokens: z.int().positive(),
+      tokensPerSecond: z.number().positive(),
+      timeToFirstTokenMs: Two,
+      interTokenMs: Two,
+      timePerTokenMs: Two,
+      maxAdaptersInBatch: z.literal(2),
+    })
+    const models = ['-m', 'french', '-m', 'bard']
+    await document(Bench, ['bench', '--tenant', 'acme', ...models, '-c', '4', '-d', '1s'])
+  })
+
+  test('top shows GPUs, adapters and what has been used; Ctrl-C ends it', async () => {
+    expect(await said(['top'])).toMatch(/^node-1 +ready/m)
+    const live = startCli(['top', '--json', '--data', folder], { env })
+    await once(live.child.stdout ?? live.child, 'data')
+    live.child.kill('SIGINT')
+    const { code, stdout } = await live.ended
+    expect(code).toBe(130)
+    const [line = ''] = stdout.split('\n')
+    expect(JSON.parse(line)).toMatchObject({ nodes: [{ id: 'node-1' }], live: true })
+  })
+
+  test('logs are read, filtered and followed', async () => {
+    expect(await said(['logs', 'gateway'])).toMatch(/^\S+ \S+Z {2}info {3}gateway {2}ready/m)
+    const Line = z.strictObject({
+      time: time.nullable(),
+      level: z.string(),
+      service: z.literal('node-1'),
+      message: z.string(),
+    })
+    const lines = (await said(['logs', 'node-1', '--json', '-n', '2'])).trim().split('\n')
+    for (const line of lines) Line.parse(JSON.parse(line))
+    expect(await refused(['logs', 'nobody'])).toMatchObject({ code: 2 })
+
+    const following = startCli(['logs', 'gateway', '-f', '-n', '0', '--data', folder], { env })
+    await until('a new line', async () => {
+      await appendFile(path.join(folder, 'logs', 'gateway.log'), '{"level":50,"msg":"appended"}\n')
+      return following.printed().stdout.includes('error  gateway  appended') ? true : null
+    })
+    following.child.kill('SIGINT')
+    expect((await following.ended).code).toBe(130)
+  })
+
+  test('doctor knows what this machine has', async () => {
+    const Check = z.strictObject({
+      name: z.string(),
+      verdict: z.enum(['ok', 'warn', 'fail']),
+      detail: z.string(),
+      advice: z.string().nullable(),
+    })
+    const { checks } = await document(z.strictObject({ checks: z.array(Check) }), ['doctor'])
+    const found = checks.filter(({ verdict }) => verdict === 'ok').map(({ name }) => name)
+    expect(found).toEqual(expect.arrayContaining(['Node.js', 'engine', 'nats-server', 'Postgres']))
   })
 
   test('a node is cordoned, drained and opened again', async () => {

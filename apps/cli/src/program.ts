@@ -3,11 +3,15 @@ import { toWhole } from './arguments.ts'
 import { addAdapterCommands } from './commands/adapter.ts'
 import { addBenchCommand } from './commands/bench.ts'
 import { addCatalogCommands } from './commands/catalog.ts'
+import { addCompletionCommand } from './commands/completion.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
 import { addGenerateCommand } from './commands/generate.ts'
 import { addKeyCommands } from './commands/key.ts'
+import { addLogsCommand } from './commands/logs.ts'
 import { addNodeCommands } from './commands/node.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addTenantCommands } from './commands/tenant.ts'
+import { addTopCommand } from './commands/top.ts'
 import { example } from './connection.ts'
 import { version } from './version.ts'
 
@@ -24,13 +28,17 @@ export const createProgram = (): Command => {
     .exitOverride()
   addLaunchCommands(program)
   addStatusCommand(program)
+  addTopCommand(program)
   addAdapterCommands(program)
   addTenantCommands(program)
   addKeyCommands(program)
   addNodeCommands(program)
   addGenerateCommand(program)
   addBenchCommand(program)
+  addLogsCommand(program)
+  addDoctorCommand(program)
   addCatalogCommands(program)
+  addCompletionCommand(program)
   return program.addHelpText('after', footer)
 }
 

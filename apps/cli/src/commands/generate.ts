@@ -102,7 +102,7 @@ const askAll = (models: readonly string[], asking: Asking): Promise<Asked[]> => 
     models.map((model, i) => {
       if (models.length === 1) return askOne(model, openPlain(io), asking)
       const prefix = io.paint(colors[i % colors.length] ?? 'cyan', `${model.padEnd(width)} │ `)
-      const columns = io.stdout.isTTY ? io.stdout.columns : Number.POSITIVE_INFINITY
+      const columns = io.stdout.isTTY ? io.stdout.columns || 80 : Number.POSITIVE_INFINITY
       const output = createPrefixedLines({
         prefix,
         width: Math.max(20, columns - width - 3),

@@ -54,7 +54,7 @@ export const openProgressBar = ({ label, totalBytes, keptBytes, output }: Option
     const seconds = (performance.now() - startedMs) / 1000
     const bytesPerSecond = seconds > 0 ? (last - keptBytes) / seconds : 0
     const state = { label, doneBytes: last, totalBytes, bytesPerSecond }
-    output.write(`\r\u001b[2K${drawProgress(state, output.columns ?? 80)}`)
+    output.write(`\r\u001b[2K${drawProgress(state, output.columns || 80)}`)
   }
   return {
     show: (doneBytes) => {
