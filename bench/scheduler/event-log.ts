@@ -42,12 +42,14 @@ export const readEventLog = (path: string): ReturnType<typeof readLog> =>
 export const traceOfLog = (path: string): Trace => {
   const { steps } = readEventLog(path)
   const numGenerated = countGenerated(steps)
+  // A router's clock counts from 1970, a trace from its own beginning.
+  const startMs = steps[0]?.event.nowMs ?? 0
   const arrivals: Arrival[] = []
   for (const { event } of steps) {
     if (event.type !== 'submitted' || event.task.attempt > 0) continue
     const { requestId, tenant, adapter, numPromptTokens, maxNewTokens } = event.task
     const numOutputTokens = numGenerated.get(requestId) ?? maxNewTokens
-    const timeMs = event.nowMs
+    const timeMs = event.nowMs - startMs
     arrivals.push({ timeMs, tenant, adapter, numPromptTokens, numOutputTokens, maxNewTokens })
   }
   const durationMs = Math.max(1_000, arrivals.at(-1)?.timeMs ?? 0)

@@ -67,3 +67,17 @@ test('the requests of a log are a trace', () => {
   expect(simulate(trace, createPolicy('least-loaded'), cluster).numDone).toBe(numRequests)
   expect(readEventLog(path).options).toEqual(options)
 })
+
+test('a trace begins with its log, whenever that was', () => {
+  const { path } = record('early.jsonl')
+  const { steps } = readEventLog(path)
+  const late = join(folder, 'late.jsonl')
+  if (options === undefined) throw new Error('a scheduler has options')
+  const log = createEventLog(late, options)
+  const since1970Ms = Date.UTC(2026, 0, 1)
+  for (const { event } of steps) {
+    log.write({ ...event, nowMs: event.nowMs + since1970Ms }, [])
+  }
+  log.close()
+  expect([...traceOfLog(late).arrivals()]).toEqual([...traceOfLog(path).arrivals()])
+})
