@@ -14,7 +14,7 @@ import { sumTraffic } from '../src/usage/traffic.ts'
 
 const numTenants = 10_000
 const numAdapters = 100_000
-const numRounds = 200
+const numRounds = 1_000
 const numChanges = 300
 
 /** Everything from one seed: what is where, how often it was used, who did what. */
