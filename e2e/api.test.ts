@@ -132,6 +132,45 @@ describe('a completion', () => {
     expect(usage?.prompt_tokens).toBe(alone.usage?.prompt_tokens)
   })
 
+  test.each([
+    ['top_k', { top_k: 1 }],
+    ['top_p', { top_p: 1e-6 }],
+    ['min_p', { min_p: 1 }],
+  ])('%s can leave the likeliest token alone', async (_, params) => {
+    const [greedy, hot, held] = await Promise.all([
+      complete({ temperature: 0 }),
+      complete({ temperature: 2, seed: 5 }),
+      complete({ temperature: 2, seed: 5, ...params }),
+    ])
+    expect(textOf(hot)).not.toBe(textOf(greedy))
+    expect(textOf(held)).toBe(textOf(greedy))
+  })
+
+  const tokensOf = ({ choices }: OpenAI.Completion) => choices[0]?.logprobs?.tokens ?? []
+
+  test.each([
+    ['presence_penalty', { presence_penalty: 2 }],
+    ['frequency_penalty', { frequency_penalty: 2 }],
+    ['repetition_penalty', { repetition_penalty: 2 }],
+  ])('%s makes for more different tokens', async (_, params) => {
+    const greedy = { temperature: 0, max_tokens: 120, logprobs: 0 }
+    const [plain, varied] = await Promise.all([
+      complete(greedy),
+      complete({ ...greedy, ...params }),
+    ])
+    expect(new Set(tokensOf(varied)).size).toBeGreaterThan(new Set(tokensOf(plain)).size)
+  })
+
+  test('logit_bias makes a token certain, and another impossible', async () => {
+    const biased = (bias: Record<string, number>) =>
+      complete({ max_tokens: 4, logprobs: 0, seed: 5, logit_bias: bias })
+    const certain = tokensOf(await biased({ '500': 100 }))
+    expect([certain.length, new Set(certain).size]).toEqual([4, 1])
+    const other = tokensOf(await biased({ '500': -100, '600': 100 }))
+    expect([other.length, new Set(other).size]).toEqual([4, 1])
+    expect(other[0]).not.toBe(certain[0])
+  })
+
   test('stops before a stop string', async () => {
     const text = textOf(await complete({ temperature: 0 }))
     const stop = text.slice(12, 17)
