@@ -85,6 +85,10 @@ const shoot = async (
   await page.getByRole('heading', { name: shot.title, level: 1 }).waitFor()
   await shot.prepare?.(page)
   await page.locator('[aria-busy="true"]').first().waitFor({ state: 'detached' })
+  // Charts are loaded after the page.
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.timeline')].every((chart) => chart.querySelector('canvas')),
+  )
   const suffix = width < 600 ? `${theme}-narrow` : theme
   const file = path.join(folder, `${shot.name}-${suffix}.webp`)
   await writeFile(file, await toWebp(browser, await page.screenshot()))

@@ -98,7 +98,7 @@ const toOptions = ({
     },
     axes: [
       { ...axis, values: timesOf },
-      { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      { ...axis, size: 44, incrs: steps, values: (_, ticks) => ticks.map((tick) => format(tick)) },
     ],
     series: [
       { value: '{HH}:{mm}:{ss}' },
@@ -117,6 +117,9 @@ const toOptions = ({
     ],
   }
 }
+
+/** Between two lines of the grid: what is counted has no halves. */
+const steps = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat()
 
 /** While nobody points at the chart, its legend has the newest values. */
 const showNewest = (plot: uPlot): void => {
