@@ -224,7 +224,7 @@ const types: [name: string, row: TypeRow][] = [
     {
       reach: (field) => `usageTotals(filter: { ${range} }, by: ADAPTER) { ${field} }`,
       outcomes: admins,
-      fields: 'key name requests promptTokens generatedTokens',
+      fields: 'key name requests promptTokens generatedTokens latency',
     },
   ],
   [
@@ -247,7 +247,7 @@ const types: [name: string, row: TypeRow][] = [
 
 /** Plain values: whoever may see the field that answers one may see all of it. */
 const plain =
-  'Traffic ProblemError PageInfo AdapterProbe AliasTarget AliasRevision ScaleHint RunningRequest ResidentAdapter UploadProblem UploadFile Latency ClusterState PoolState NodeLoad NodeEvent DecisionBatch Decision LiveUsage PlaygroundUpdate PlaygroundAnswer'.split(
+  'Traffic ProblemError PageInfo AdapterProbe AliasTarget AliasRevision ScaleHint RunningRequest ResidentAdapter UploadProblem UploadFile Latency MeanLatency ClusterState PoolState NodeLoad NodeEvent DecisionBatch Decision LiveUsage PlaygroundUpdate PlaygroundAnswer'.split(
     ' ',
   )
 const isPlain = (name: string): boolean =>
