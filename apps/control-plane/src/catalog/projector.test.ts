@@ -17,6 +17,7 @@ import { createKey } from '../keys/api-key.ts'
 import { baseModel } from '../testing/harness.ts'
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts'
 import { createProjector, type Projector } from './projector.ts'
+import { findDifferences } from './reconcile.ts'
 import { seedBaseModel } from './seed-base-model.ts'
 
 const log = pino({ level: 'silent' })
@@ -190,4 +191,16 @@ test('while NATS is away changes are kept, and written when it is back', async (
       timeout: 30_000,
     })
     .toBe('later')
+})
+
+test('a comparison rests after every page, and ends when its rest does not', async () => {
+  await projector.rebuild()
+  const slugs = Array.from({ length: 120 }, (_, i) => `many-${i}`)
+  await db.tenant.createMany({ data: slugs.map((slug) => ({ slug, name: slug })) })
+  let numRests = 0
+  const differences = await findDifferences(db, bus, async () => void numRests++)
+  expect(differences.map(({ key }) => key).sort()).toEqual(slugs.sort())
+  expect(numRests).toBeGreaterThanOrEqual(slugs.length / 50)
+  const stop = new Error('stopped')
+  await expect(findDifferences(db, bus, () => Promise.reject(stop))).rejects.toBe(stop)
 })

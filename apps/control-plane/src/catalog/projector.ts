@@ -42,6 +42,8 @@ const rebuildIntervalMs = 60_000
  */
 const workShare = 0.1
 const compareShare = 0.5
+/** Well below the time in which the server forgets who reads the records. */
+const maxRestMs = 10_000
 const settleTimeoutMs = 2_000
 
 /**
@@ -93,20 +95,25 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
 
   // Entries of other control planes, and what could not be written before.
   const poll = setInterval(() => void pass(), pollIntervalMs)
-  let isStopped = false
+  const stopped = new AbortController()
   const restForRequests: Rest = async (workedMs) => {
-    if (!isStopped) await sleep(workedMs * (1 / workShare - 1), undefined, { ref: false })
+    const restMs = Math.min(workedMs * (1 / workShare - 1), maxRestMs)
+    await sleep(restMs, undefined, { signal: stopped.signal })
   }
   const check = async (): Promise<void> => {
     const startMs = Date.now()
-    await rebuild(restForRequests).catch((err: unknown) =>
-      log.warn({ err }, 'catalog not compared'),
-    )
-    if (isStopped) return
+    await rebuild(restForRequests).catch((err: unknown) => {
+      if (!stopped.signal.aborted) log.warn({ err }, 'catalog not compared')
+    })
+    if (stopped.signal.aborted) return
     const pauseMs = Math.max(rebuildIntervalMs, (Date.now() - startMs) / compareShare)
-    nextCheck = setTimeout(() => void check(), pauseMs)
+    nextCheck = setTimeout(startCheck, pauseMs)
   }
-  let nextCheck = setTimeout(() => void check(), rebuildIntervalMs)
+  let checking: Promise<void> = Promise.resolve()
+  const startCheck = (): void => {
+    checking = check()
+  }
+  let nextCheck = setTimeout(startCheck, rebuildIntervalMs)
 
   return {
     settle: async () => {
@@ -118,8 +125,9 @@ export const createProjector = async (deps: Deps): Promise<Projector> => {
     rebuild: () => rebuild(),
     stop: async () => {
       clearInterval(poll)
-      isStopped = true
+      stopped.abort()
       clearTimeout(nextCheck)
+      await checking
       await (next ?? current)
     },
   }
