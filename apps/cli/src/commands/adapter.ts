@@ -86,7 +86,7 @@ const listAdapters = (options: ListOptions): Promise<void> =>
       options.limit,
     )
     if (adapters.length === 0) io.note('No adapter.')
-    io.print({ adapters }, () => (adapters.length === 0 ? '' : drawTable(columns, adapters)))
+    io.print({ adapters }, () => drawTable(columns, adapters))
   })
 
 const listVersions = (named: string, options: TenantOptions): Promise<void> =>

@@ -117,7 +117,7 @@ const listKeys = (options: ListOptions): Promise<void> =>
       options.limit,
     )
     if (keys.length === 0) io.note('No key.')
-    io.print({ keys }, () => (keys.length === 0 ? '' : drawTable(columns, keys)))
+    io.print({ keys }, () => drawTable(columns, keys))
   })
 
 const revokeKey = (named: string, options: ControlOptions): Promise<void> =>

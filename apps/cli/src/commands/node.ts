@@ -55,7 +55,7 @@ const listNodes = (options: ControlOptions & { pool?: string }): Promise<void> =
       async (page) => (await ask(NodesDocument, { pool, ...page })).nodes,
     )
     if (nodes.length === 0) io.note('No node has reported yet.')
-    io.print({ nodes }, () => (nodes.length === 0 ? '' : drawTable(nodeColumns, nodes)))
+    io.print({ nodes }, () => drawTable(nodeColumns, nodes))
   })
 
 const cordon = (id: string, options: ControlOptions): Promise<void> =>

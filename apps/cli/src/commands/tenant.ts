@@ -106,7 +106,7 @@ const listTenants = (
       options.limit,
     )
     if (tenants.length === 0) io.note('No tenant.')
-    io.print({ tenants }, () => (tenants.length === 0 ? '' : drawTable(listColumns, tenants)))
+    io.print({ tenants }, () => drawTable(listColumns, tenants))
   })
 
 const suspendTenant = (

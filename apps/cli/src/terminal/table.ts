@@ -7,8 +7,12 @@ export type Column<T> = {
   isNumber?: boolean
 }
 
-/** Rows below their titles, each column as wide as its widest cell; control characters are taken out. */
+/**
+ * Rows below their titles, each column as wide as its widest cell, and of no rows nothing; control
+ * characters are taken out.
+ */
 export const drawTable = <T>(columns: readonly Column<T>[], rows: readonly T[]): string => {
+  if (rows.length === 0) return ''
   const cells = [
     columns.map(({ title }) => title),
     ...rows.map((row) => columns.map(({ cell }) => toLine(cell(row)))),
