@@ -207,7 +207,9 @@ describe.skipIf(process.platform !== 'linux')('the CLI beside punica up', () => 
     const base = path.join(models, 'base')
     expect(await refused(['adapter', 'push', base, '--tenant', 'acme'])).toEqual({
       code: 2,
-      stderr: expect.stringContaining('adapter_config.json'),
+      stderr: expect.stringContaining(
+        'it has no adapter_config.json and no adapter_model.safetensors',
+      ),
     })
     const nobody = ['adapter', 'push', french, '--tenant', 'nobody']
     expect(await refused(nobody)).toMatchObject({ code: 1 })

@@ -71,12 +71,14 @@ export const pushAdapter = async (
 }
 
 const sizesOf = async (folder: string): Promise<ReadonlyMap<string, number>> => {
-  const sizes = adapterFiles.map(async (name) => {
+  const sizes = new Map<string, number>()
+  for (const name of adapterFiles) {
     const found = await stat(path.join(folder, name)).catch(() => null)
-    if (found?.isFile()) return [name, found.size] as const
-    throw new UsageError(`${folder} is no PEFT folder: it has no ${name}`)
-  })
-  return new Map(await Promise.all(sizes))
+    if (found?.isFile()) sizes.set(name, found.size)
+  }
+  const missing = adapterFiles.filter((name) => !sizes.has(name))
+  if (missing.length === 0) return sizes
+  throw new UsageError(`${folder} is no PEFT folder: it has no ${missing.join(' and no ')}`)
 }
 
 /** The upload that is left, if files may still be put into it. */

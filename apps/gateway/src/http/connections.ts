@@ -61,7 +61,10 @@ const judge = (code: string | undefined): [number, AppError] => {
     case 'HPE_HEADER_OVERFLOW':
       return [
         431,
-        new AppError('payload_too_large', 'headers: are larger than the limit of 16 KiB'),
+        new AppError(
+          'payload_too_large',
+          'headers: are larger than the limit of 16 KiB; send fewer or shorter ones',
+        ),
       ]
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return [
