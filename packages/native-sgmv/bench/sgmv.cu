@@ -199,8 +199,8 @@ Result measure(Bench& bench, const std::string& mix, int batch, int rank) {
   const DeviceBuffer<const void*> device_adapters{std::span<const void* const>(adapters)};
   const int32_t count = static_cast<int32_t>(lengths.size());
   const DeviceBuffer<int32_t> num_segments{std::span<const int32_t>(&count, 1)};
-  DeviceBuffer<uint8_t> items(sgmv_plan_bytes(kNumLayers, batch, batch));
-  const SgmvPlan plan{items.data(), kNumLayers, batch, batch};
+  DeviceBuffer<uint8_t> memory(sgmv_plan_bytes(kNumLayers, batch, batch));
+  const SgmvPlan plan{memory.data(), kNumLayers, batch, batch};
 
   cudaGraph_t graph;
   cudaGraphExec_t exec;

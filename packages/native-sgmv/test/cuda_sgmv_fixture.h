@@ -95,12 +95,12 @@ struct TestBatch {
 struct Launcher {
   Launcher(const SgmvGroups& shapes, int max_rows, int max_segments)
       : groups(shapes),
-        items(sgmv_plan_bytes(kNumLayers, max_rows, max_segments)),
+        memory(sgmv_plan_bytes(kNumLayers, max_rows, max_segments)),
         num_segments(1),
         s(max_segments + 1),
         adapters(max_segments),
-        plan{items.data(), kNumLayers, max_rows, max_segments} {
-    CUDA_CHECK(cudaMemset(items.data(), 0xff, items.size()));
+        plan{memory.data(), kNumLayers, max_rows, max_segments} {
+    CUDA_CHECK(cudaMemset(memory.data(), 0xff, memory.size()));
   }
 
   void set(const TestBatch& batch, const std::vector<TestAdapter>& pool) {
@@ -121,8 +121,22 @@ struct Launcher {
     launch_sgmv(plan, groups, layer, static_cast<Group>(group), x, y, SgmvStart::kInOrder, stream);
   }
 
+  // As beside a product, by the plan that launch() made; waits before it starts.
+  void launch_stored(int layer, int group, Matrix x, Matrix y) {
+    CUDA_CHECK(cudaDeviceSynchronize());
+    launch_sgmv(plan, groups, layer, static_cast<Group>(group), x, y, SgmvStart::kWithProduct,
+                nullptr);
+  }
+
+  std::vector<uint8_t> read_targets(int layer, int group) const {
+    std::vector<uint8_t> targets(plan.max_rows);
+    CUDA_CHECK(cudaMemcpy(targets.data(), sgmv_targets(plan, layer, static_cast<Group>(group)),
+                          targets.size(), cudaMemcpyDeviceToHost));
+    return targets;
+  }
+
   SgmvGroups groups;
-  DeviceBuffer<uint8_t> items;
+  DeviceBuffer<uint8_t> memory;
   DeviceBuffer<int32_t> num_segments;
   DeviceBuffer<int32_t> s;
   DeviceBuffer<const void*> adapters;

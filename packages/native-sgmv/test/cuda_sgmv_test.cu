@@ -1,6 +1,7 @@
-// Checks launch_sgmv() against float64 on random shapes, and that a row's result does not depend on
-// the rest of the batch. Exits 0 with a message where there is no GPU. `--small` leaves out the
-// large cases, for compute-sanitizer.
+// Checks launch_sgmv() against float64 on random shapes, that a row's result does not depend on the
+// rest of the batch, and that what it stores beside a product is what it adds elsewhere. Exits 0
+// with a message where there is no GPU. `--small` leaves out the large cases, for
+// compute-sanitizer.
 #include <cstdio>
 #include <string>
 
@@ -69,6 +70,48 @@ void check_batch(const SgmvGroup& group, int layer, int g, const TestBatch& batc
   }
 }
 
+// Bit m of row t: its adapter targets module m. Zero for rows of the plan behind the batch.
+std::vector<uint8_t> expected_targets(const SgmvGroup& group, int layer, int g,
+                                      const TestBatch& batch, const std::vector<TestAdapter>& pool,
+                                      int max_rows) {
+  std::vector<uint8_t> targets;
+  for (size_t i = 0; i < batch.lengths.size(); ++i) {
+    int bits = 0;
+    for (int m = 0; m < group.num_modules && batch.adapters[i] >= 0; ++m) {
+      const auto& modules = pool[batch.adapters[i]].host.layers[layer];
+      bits |= (modules[kFirstModule[g] + m].rank > 0) << m;
+    }
+    targets.insert(targets.end(), batch.lengths[i], static_cast<uint8_t>(bits));
+  }
+  targets.resize(max_rows);
+  return targets;
+}
+
+// What is stored where the plan says so is, added to y, `result` bit for bit; the rest of the
+// matrix stays as it was.
+void check_stored(const SgmvGroup& group, int layer, int g, Launcher& launcher, Activations& act,
+                  const std::vector<float>& result) {
+  constexpr float kUntouched = -12345.0f;
+  act.device_y.write(std::vector<float>(act.y.size(), kUntouched));
+  launcher.launch_stored(layer, g, act.x_from(0, act.rows), act.y_from(0, act.rows));
+  const std::vector<float> stored = act.device_y.read();
+  const std::vector<uint8_t> targets = launcher.read_targets(layer, g);
+  const int stride = act.d_out + kMargin;
+  for (int t = 0; t < act.rows; ++t) {
+    int m = 0, end = group.d_out[0];
+    for (int column = 0; column < stride; ++column) {
+      if (column == end) end += ++m < group.num_modules ? group.d_out[m] : kMargin;
+      const size_t at = size_t(t) * stride + column;
+      if ((targets[t] >> m & 1) == 0) {
+        CHECK(stored[at] == kUntouched);
+        continue;
+      }
+      const float sum = act.y[at] + stored[at];
+      CHECK(std::memcmp(&sum, &result[at], sizeof(float)) == 0);
+    }
+  }
+}
+
 // One layer and group of one batch: right, the same when repeated, and the same for some of its
 // rows alone.
 void run_case(const SgmvGroups& groups, int layer, int g, const TestBatch& batch,
@@ -84,6 +127,10 @@ void run_case(const SgmvGroups& groups, int layer, int g, const TestBatch& batch
   act.device_y.write(act.y);
   launcher.launch(layer, g, act.x_from(0, rows), act.y_from(0, rows), nullptr);
   CHECK(act.device_y.read() == result);
+
+  CHECK(launcher.read_targets(layer, g) ==
+        expected_targets(groups[g], layer, g, batch, pool, std::max(rows, 1)));
+  check_stored(groups[g], layer, g, launcher, act, result);
 
   act.device_y.write(act.y);
   std::vector<int> alone;
@@ -170,6 +217,7 @@ void check_graph(const SgmvGroups& groups, const std::vector<TestAdapter>& pool)
   const std::vector<TestBatch> replays{
       none,
       {{16}, {3}},
+      {{4, 0, 3}, {5, 1, 4}},
       {{4, 4, 0, 8}, {0, -1, 1, 5}},
       {std::vector<int>(16, 1), {0, 1, 2, 3, 4, 5, 6, -1, 0, 1, 2, 3, 4, 5, 6, -1}}};
   for (const TestBatch& batch : replays) {
@@ -178,6 +226,10 @@ void check_graph(const SgmvGroups& groups, const std::vector<TestAdapter>& pool)
     CUDA_CHECK(cudaGraphLaunch(exec, stream));
     CUDA_CHECK(cudaStreamSynchronize(stream));
     check_batch(groups[0], 1, 0, batch, pool, act, act.device_y.read(), kMaxRows);
+    for (int g = 0; g < kNumGroups; ++g) {
+      CHECK(launcher.read_targets(1, g) ==
+            expected_targets(groups[g], 1, g, batch, pool, kMaxRows));
+    }
   }
   CUDA_CHECK(cudaGraphExecDestroy(exec));
   CUDA_CHECK(cudaGraphDestroy(graph));

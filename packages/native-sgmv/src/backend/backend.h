@@ -140,6 +140,8 @@ class Backend {
   // v[t] = x[t] A_i^T for the rows t of each segment i, for the modules of `group` side by side;
   // then y[t] += scale_i * v[t] B_i^T, the modules' outputs at the columns where load_linear()
   // stacked them. v stays inside the backend. Shrink may run beside the linear() between the two.
+  // What expand adds may stay inside, too, until the operation that reads the module's columns of y
+  // next (a norm, rope_append() or silu_mul()), which must read all of them.
   // Ranks may differ by segment and module; a segment without adapter, or whose adapter does not
   // target the group, costs nothing. (Punica, section 4.)
   virtual void sgmv_shrink(Matrix x, int layer, Group group) = 0;

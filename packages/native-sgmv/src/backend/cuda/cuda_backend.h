@@ -10,6 +10,7 @@
 #include "backend/cpu/copy_thread.h"
 #include "backend/cuda/attention.h"
 #include "backend/cuda/cuda_adapter.h"
+#include "backend/cuda/delta.h"
 #include "backend/cuda/dense_product.h"
 #include "backend/cuda/device_memory.h"
 #include "backend/cuda/kv_layout.h"
@@ -115,6 +116,12 @@ class CudaBackend final : public Backend {
     auto operator<=>(const GraphKey&) const = default;
   };
 
+  // What SGMV stored beside the product that wrote the columns from y on; null: it is taken.
+  struct PendingDelta {
+    const float* y = nullptr;
+    Delta delta;
+  };
+
   template <typename T>
   static T* data(const Matrix& m) {
     return static_cast<T*>(m.data);
@@ -130,6 +137,9 @@ class CudaBackend final : public Backend {
   bool is_recordable(const Batch& batch) const;
   void prepare_step(const Batch& batch, int num_rows, bool recordable);
   void plan_adapters();
+  // What the operation that reads the module's outputs from y on, the first since sgmv_expand(),
+  // must add to them.
+  Delta take_delta(const float* y);
   void forward_by_graph(GraphKey key, const std::function<void()>& forward);
   Graph record(GraphKey key, const std::function<void()>& forward);
   void copy_adapter(const HostAdapter& adapter, void* memory);
@@ -157,9 +167,11 @@ class CudaBackend final : public Backend {
   StepUpload upload_;
   StepArrays arrays_{};
   SgmvPlan plan_{};
-  DeviceArray<uint8_t> plan_items_;
+  DeviceArray<uint8_t> plan_memory_;
   Matrix shrink_x_{};  // between shrink and expand, which are one launch
   SgmvStart sgmv_start_ = SgmvStart::kInOrder;
+  DeviceArray<float> delta_;  // [kMaxSkinnyRows, outputs of a group], of one group at a time
+  PendingDelta pending_deltas_[kMaxGroupModules];
   DeviceArray<float> chunk_sums_;  // of decode attention
   DeviceArray<uint32_t> arrived_;
   DeviceArray<uint16_t> sampled_x_;  // [samples, hidden_size]

@@ -73,6 +73,10 @@ struct Octet {
     }
     return octet;
   }
+  __device__ void add(const Octet& other) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) at[i] += other.at[i];
+  }
   __device__ void store(float* to) const {
     *reinterpret_cast<float4*>(to) = make_float4(at[0], at[1], at[2], at[3]);
     *reinterpret_cast<float4*>(to + 4) = make_float4(at[4], at[5], at[6], at[7]);

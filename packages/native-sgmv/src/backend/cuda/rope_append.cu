@@ -1,5 +1,5 @@
 #include "backend/cuda/cuda_backend.h"
-#include "backend/cuda/launch.cuh"
+#include "backend/cuda/delta.cuh"
 
 namespace sgmv {
 namespace {
@@ -11,6 +11,9 @@ struct RopeArgs {
   float* k;
   float* v;
   int stride;  // of all three
+  Delta q_delta;
+  Delta k_delta;
+  Delta v_delta;
   int num_heads;
   int num_kv_heads;
   int head_dim;
@@ -32,16 +35,21 @@ struct Angles {
   }
 };
 
-// Rotates the half-split pairs of a head, two of them a lane at a time. `first` are the angles of
-// the first two.
-__device__ void rotate(const RopeArgs& p, float* head, int t, const Angles& first, int lane) {
+// Rotates the half-split pairs of a head and its delta, two of them a lane at a time. `first` are
+// the angles of the first two.
+__device__ void rotate(const RopeArgs& p, float* head, const float* delta, int t,
+                       const Angles& first, int lane) {
   const int half = p.head_dim / 2;
   for (int i = lane * 2; i < half; i += kWarpSize * 2) {
     const Angles angles = i == lane * 2 ? first : Angles(p, t, i);
     auto* low = reinterpret_cast<float2*>(head + i);
     auto* high = reinterpret_cast<float2*>(head + i + half);
-    const float2 a = *low;
-    const float2 b = *high;
+    float2 a = *low;
+    float2 b = *high;
+    if (delta != nullptr) {
+      add_pair(a, delta + i);
+      add_pair(b, delta + i + half);
+    }
     const float2 c = angles.cos;
     const float2 s = angles.sin;
     *low = make_float2(a.x * c.x - b.x * s.x, a.y * c.y - b.y * s.y);
@@ -50,10 +58,14 @@ __device__ void rotate(const RopeArgs& p, float* head, int t, const Angles& firs
 }
 
 // The padding behind a head holds zeros, since what multiplies it must be finite.
-__device__ void append(f16* to, const float* head, int head_dim, int stride, int lane) {
+__device__ void append(f16* to, const float* head, const float* delta, int head_dim, int stride,
+                       int lane) {
   for (int i = lane * 2; i < stride; i += kWarpSize * 2) {
-    const float2 pair =
-        i < head_dim ? *reinterpret_cast<const float2*>(head + i) : make_float2(0, 0);
+    float2 pair = make_float2(0, 0);
+    if (i < head_dim) {
+      pair = *reinterpret_cast<const float2*>(head + i);
+      if (delta != nullptr) add_pair(pair, delta + i);
+    }
     *reinterpret_cast<uint32_t*>(to + i) = to_f16_pair(pair.x, pair.y);
   }
 }
@@ -71,28 +83,44 @@ __global__ void rope_append_kernel(const __grid_constant__ RopeArgs p, int layer
   if (kv_slot < 0 || head >= p.num_heads + 2 * p.num_kv_heads) return;
   const int64_t row = static_cast<int64_t>(t) * p.stride;
   if (head < p.num_heads) {
-    rotate(p, p.q + row + head * p.head_dim, t, first, lane);
+    const int col = head * p.head_dim;
+    rotate(p, p.q + row + col, row_of(p.q_delta, t, col), t, first, lane);
     return;
   }
   head -= p.num_heads;
   const bool is_value = head >= p.num_kv_heads;
   if (is_value) head -= p.num_kv_heads;
-  float* from = (is_value ? p.v : p.k) + row + head * p.head_dim;
+  const int col = head * p.head_dim;
+  float* from = (is_value ? p.v : p.k) + row + col;
+  const float* delta = row_of(is_value ? p.v_delta : p.k_delta, t, col);
   if (!is_value) {
-    rotate(p, from, t, first, lane);
+    rotate(p, from, delta, t, first, lane);
+    delta = nullptr;
     __syncwarp();
   }
   f16* to = p.kv.head(kv_slot / p.kv.page_size, layer, head, is_value) +
             kv_slot % p.kv.page_size * p.kv.stride;
-  append(to, from, p.head_dim, p.kv.stride, lane);
+  append(to, from, delta, p.head_dim, p.kv.stride, lane);
 }
 
 }  // namespace
 
 void CudaBackend::rope_append(Matrix q, Matrix k, Matrix v, int layer) {
-  const RopeArgs args{data<float>(q),   data<float>(k),      data<float>(v),   q.stride,
-                      shape_.num_heads, shape_.num_kv_heads, shape_.head_dim,  rope_cos_.data(),
-                      rope_sin_.data(), arrays_.positions,   arrays_.kv_slots, kv_layout()};
+  const RopeArgs args{.q = data<float>(q),
+                      .k = data<float>(k),
+                      .v = data<float>(v),
+                      .stride = q.stride,
+                      .q_delta = take_delta(data<float>(q)),
+                      .k_delta = take_delta(data<float>(k)),
+                      .v_delta = take_delta(data<float>(v)),
+                      .num_heads = shape_.num_heads,
+                      .num_kv_heads = shape_.num_kv_heads,
+                      .head_dim = shape_.head_dim,
+                      .cos = rope_cos_.data(),
+                      .sin = rope_sin_.data(),
+                      .positions = arrays_.positions,
+                      .kv_slots = arrays_.kv_slots,
+                      .kv = kv_layout()};
   const int num_heads = shape_.num_heads + 2 * shape_.num_kv_heads;
   const dim3 grid(step_rows(q), (num_heads + kWarps - 1) / kWarps);
   launch(rope_append_kernel, grid, kWarps * kWarpSize, 0, stream_, args, layer);

@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
   __syncthreads();
   cluster_arrive();
   const XReader<kRows> reader(p, item, lane);
-  if (!p.has_x) wait_for_previous_kernels();
+  if (!p.with_product) wait_for_previous_kernels();
 
   uint32_t parity = 0;
   for (int first_rank = 0; first_rank < num_ranks; first_rank += kPanelRanks) {
@@ -91,8 +91,9 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
   wait_for_bytes(v_barrier, 0);
   // The next kernel begins by fetching weights, which should not hold up these.
   allow_next_kernel();
-  if (p.has_x) wait_for_previous_kernels();
   expand<kRows>(p, item, stream, out, base + Layout::kV, v_stride, lane);
+  // What follows relies on this grid to be complete no sooner than the product.
+  if (p.with_product) wait_for_previous_kernels();
 }
 
 // The kernel for up to kRows rows an item, set up once for the device.
@@ -132,7 +133,7 @@ void launch_sgmv(const SgmvPlan& plan, const SgmvGroups& groups, int layer, Grou
   const int num_items = sgmv_max_items(plan.max_rows, plan.max_segments);
   const int index = layer * kNumGroups + static_cast<int>(group);
   const SgmvLaunch p{groups[static_cast<int>(group)],
-                     static_cast<const SgmvItem*>(plan.items) + int64_t{index} * num_items,
+                     static_cast<const SgmvItem*>(plan.memory) + int64_t{index} * num_items,
                      static_cast<const __half*>(x.data),
                      static_cast<float*>(y.data),
                      x.scale,

@@ -11,7 +11,8 @@
 namespace sgmv {
 
 // SGMV on CUDA: y[t] += scale_i * (x[t] A_i^T) B_i^T for the rows t of every segment i, for all
-// modules of a group in one launch; x and weights f16, y and sums f32.
+// modules of a group in one launch; x and weights f16, y and sums f32. Beside a dense product that
+// is still writing y, it stores what is to be added in a matrix of its own instead (delta.h).
 //
 // A step calls launch_sgmv_plan() once and launch_sgmv() once for every layer and group. None of
 // them allocates or waits. What they launch depends on the sizes in SgmvPlan alone, never on the
@@ -19,10 +20,10 @@ namespace sgmv {
 // of at most as many rows. The result for a row depends on that row and its adapter alone, bit for
 // bit, whatever else is in the batch.
 
-// Memory for the plan of a step: which cluster of thread blocks does what, for every layer and
-// group.
+// Memory for the plan of a step: which cluster of thread blocks does what, and which modules each
+// row's adapter targets, for every layer and group.
 struct SgmvPlan {
-  void* items;  // sgmv_plan_bytes() of device memory, a multiple of 16
+  void* memory;  // sgmv_plan_bytes() on the device, from a multiple of 16 on
   int num_layers;
   int max_rows;
   int max_segments;
@@ -41,17 +42,22 @@ struct SgmvBatch {
 void launch_sgmv_plan(const SgmvPlan& plan, const SgmvGroups& groups, const SgmvBatch& batch,
                       cudaStream_t stream);
 
-// When an SGMV kernel may begin to fetch weights.
+// [plan.max_rows], in the plan's memory: bit m is set if the row's adapter targets module m of the
+// group. Zero for rows without adapter and for those behind the batch.
+const uint8_t* sgmv_targets(const SgmvPlan& plan, int layer, Group group);
+
+// When an SGMV kernel may begin to fetch weights, and what it does to y.
 enum class SgmvStart {
   kInOrder,      // after everything before it in the stream; needed right behind launch_sgmv_plan()
   kEarly,        // while the kernel before it still runs (programmatic dependent launch, sm_90): it
                  // reads the plan and the weights ahead, and waits before it touches x and y
-  kWithProduct,  // beside a kernel that lets it start only when x and the plan are there: it waits
-                 // for that one only before it adds to y
+  kWithProduct,  // beside a kernel that lets it start only when x and the plan are there: it stores
+                 // to y, which that kernel must not use, and waits for it only at its own end
 };
 
 // x is [rows, d_in] and y is [rows, sum of d_out]; x.data, y.data, and strides in bytes are
-// multiples of 16. Rows without adapter are neither read nor written.
+// multiples of 16. Rows without adapter are neither read nor written, and modules that a row's
+// adapter does not target are not written.
 void launch_sgmv(const SgmvPlan& plan, const SgmvGroups& groups, int layer, Group group, Matrix x,
                  Matrix y, SgmvStart start, cudaStream_t stream);
 

@@ -33,10 +33,22 @@ __device__ inline void expand_tile(float (&acc)[divide_up(kRows, 16)][kBlockOcte
   }
 }
 
-// y[t] += acc for the rows t of the item and 8 * octets columns; `y` is the thread's first row.
+// What becomes of sums in y.
+template <typename T>
+__device__ inline void put(float* y, T sums, bool store) {
+  if (store) {
+    *reinterpret_cast<T*>(y) = sums;
+  } else {
+    add_to(y, sums);
+  }
+}
+
+// y[t] += acc, or with `store` y[t] = acc, for the rows t of the item and 8 * octets columns; `y`
+// is the thread's first row.
 template <int kRows>
-__device__ inline void add_outputs(const float (&acc)[divide_up(kRows, 16)][kBlockOctets][4],
-                                   float* y, int y_stride, int octets, int num_rows, int lane) {
+__device__ inline void put_outputs(const float (&acc)[divide_up(kRows, 16)][kBlockOctets][4],
+                                   float* y, int y_stride, int octets, int num_rows, bool store,
+                                   int lane) {
 #pragma unroll
   for (int h = 0; h < kRows / 8; ++h) {
     if (h * 8 + lane / 4 >= num_rows) break;
@@ -48,18 +60,18 @@ __device__ inline void add_outputs(const float (&acc)[divide_up(kRows, 16)][kBlo
     }
     if (octets == kBlockOctets) {
       float* to = y_t + lane % 4 * 8;
-      add_to(to, make_float4(pair[0].x, pair[0].y, pair[1].x, pair[1].y));
-      add_to(to + 4, make_float4(pair[2].x, pair[2].y, pair[3].x, pair[3].y));
+      put(to, make_float4(pair[0].x, pair[0].y, pair[1].x, pair[1].y), store);
+      put(to + 4, make_float4(pair[2].x, pair[2].y, pair[3].x, pair[3].y), store);
       continue;
     }
 #pragma unroll
     for (int q = 0; q < kBlockOctets; ++q) {
-      if (q < octets) add_to(y_t + q * 8 + lane % 4 * 2, pair[q]);
+      if (q < octets) put(y_t + q * 8 + lane % 4 * 2, pair[q], store);
     }
   }
 }
 
-// y += v B^T for the output blocks `out`.
+// y += v B^T, or y = v B^T beside a product, for the output blocks `out`.
 template <int kRows>
 __device__ inline void expand(const SgmvLaunch& p, const SgmvItem& item, WeightStream& stream,
                               BlockRange out, uint32_t v, int v_stride, int lane) {
@@ -88,7 +100,8 @@ __device__ inline void expand(const SgmvLaunch& p, const SgmvItem& item, WeightS
                                v + (panel + r) * v_stride * 2, item.num_rows, lane);
           }
           if (panel + ranks < rank) continue;
-          add_outputs<kRows>(acc, y + first_octet * 8, p.y_stride, octets, item.num_rows, lane);
+          put_outputs<kRows>(acc, y + first_octet * 8, p.y_stride, octets, item.num_rows,
+                             p.with_product, lane);
           memset(acc, 0, sizeof(acc));
         }
         stream.pop();

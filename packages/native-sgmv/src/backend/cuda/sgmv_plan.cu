@@ -69,11 +69,26 @@ __device__ SgmvItem make_item(const SegmentWork& work, int block, int slice, int
   return item;
 }
 
+// Bit m: the adapter of row t targets module m of the group.
+__device__ uint8_t target_bits(const SgmvBatch& batch, int num_segments, int group, int t) {
+  if (t >= batch.s[num_segments]) return 0;
+  int i = 0;  // the last segment that begins at t or before
+  for (int end = num_segments; end - i > 1;) {
+    const int middle = (i + end) / 2;
+    (batch.s[middle] <= t ? i : end) = middle;
+  }
+  if (batch.adapters[i] == nullptr) return 0;
+  const SgmvEntry& entry = static_cast<const SgmvEntry*>(batch.adapters[i])[group];
+  int bits = 0;
+  for (int m = 0; m < kMaxGroupModules; ++m) bits |= (entry.rank[m] != 0) << m;
+  return static_cast<uint8_t>(bits);
+}
+
 // Grid: (layers * groups). Cuts every segment that has an adapter into blocks of rows, and these
 // into as many slices of the outputs, a power of two, as make min_items items. Segments without
-// work take no item.
+// work take no item. `targets` is [layers * groups, max_rows].
 __global__ void plan_kernel(SgmvItem* items, int max_items, int min_items, int block_rows,
-                            SgmvBatch batch) {
+                            uint8_t* targets, int max_rows, SgmvBatch batch) {
   __shared__ int shared[kThreads];
   const int group = blockIdx.x;
   SgmvItem* out = items + static_cast<int64_t>(group) * max_items;
@@ -103,6 +118,20 @@ __global__ void plan_kernel(SgmvItem* items, int max_items, int min_items, int b
   }
   for (int i = (total << log2_slices) + threadIdx.x; i < max_items; i += kThreads)
     out[i].num_rows = 0;
+  for (int t = threadIdx.x; t < max_rows; t += kThreads) {
+    targets[static_cast<int64_t>(group) * max_rows + t] =
+        target_bits(batch, num_segments, group, t);
+  }
+}
+
+// The plan's memory holds the items, then the targets.
+size_t item_bytes(int num_layers, int max_rows, int max_segments) {
+  return sizeof(SgmvItem) * num_layers * kNumGroups * sgmv_max_items(max_rows, max_segments);
+}
+
+uint8_t* targets_of(const SgmvPlan& plan) {
+  return static_cast<uint8_t*>(plan.memory) +
+         item_bytes(plan.num_layers, plan.max_rows, plan.max_segments);
 }
 
 }  // namespace
@@ -117,14 +146,20 @@ bool has_clusters() {
 }
 
 size_t sgmv_plan_bytes(int num_layers, int max_rows, int max_segments) {
-  return sizeof(SgmvItem) * num_layers * kNumGroups * sgmv_max_items(max_rows, max_segments);
+  return item_bytes(num_layers, max_rows, max_segments) +
+         size_t{1} * num_layers * kNumGroups * max_rows;
+}
+
+const uint8_t* sgmv_targets(const SgmvPlan& plan, int layer, Group group) {
+  const int index = layer * kNumGroups + static_cast<int>(group);
+  return targets_of(plan) + int64_t{index} * plan.max_rows;
 }
 
 void launch_sgmv_plan(const SgmvPlan& plan, const SgmvGroups&, const SgmvBatch& batch,
                       cudaStream_t stream) {
   plan_kernel<<<plan.num_layers * kNumGroups, kThreads, 0, stream>>>(
-      static_cast<SgmvItem*>(plan.items), sgmv_max_items(plan.max_rows, plan.max_segments),
-      sgmv_min_items(), sgmv_block_rows(plan), batch);
+      static_cast<SgmvItem*>(plan.memory), sgmv_max_items(plan.max_rows, plan.max_segments),
+      sgmv_min_items(), sgmv_block_rows(plan), targets_of(plan), plan.max_rows, batch);
   CUDA_CHECK(cudaGetLastError());
 }
 

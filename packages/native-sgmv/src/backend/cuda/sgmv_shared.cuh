@@ -22,7 +22,8 @@ struct SgmvLaunch {
   float x_scale;
   int x_stride;
   int y_stride;
-  bool has_x;  // from the start
+  // SgmvStart::kWithProduct: x is there from the start, and y is stored instead of added to.
+  bool with_product;
 };
 
 // Shared memory of a block that does up to kRows rows at a time, after the rings of its warps.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/graph_rows.h"
@@ -35,6 +36,14 @@ class Capture {
   cudaStream_t stream_;
   bool finished_ = false;
 };
+
+int widest_outputs(const SgmvGroups& groups) {
+  int widest = 0;
+  for (const SgmvGroup& group : groups) {
+    widest = std::max(widest, std::accumulate(group.d_out, group.d_out + group.num_modules, 0));
+  }
+  return widest;
+}
 
 }  // namespace
 
@@ -88,9 +97,11 @@ void CudaBackend::prepare_step(const Batch& batch, int num_rows, bool recordable
   if (sizes.num_segments > 0) {
     const int max_segments = recordable ? num_rows : sizes.num_segments;
     plan_ = {nullptr, shape_.num_layers, num_rows, max_segments};
-    grow(plan_items_, sgmv_plan_bytes(plan_.num_layers, plan_.max_rows, plan_.max_segments),
+    grow(plan_memory_, sgmv_plan_bytes(plan_.num_layers, plan_.max_rows, plan_.max_segments),
          "the plan of adapters; lower maxStepTokens");
-    plan_.items = plan_items_.data();
+    plan_.memory = plan_memory_.data();
+    grow(delta_, size_t{kMaxSkinnyRows} * widest_outputs(groups_),
+         "what adapters add; lower poolBytes");
   }
   if (sizes.num_decode > 0 && shape_.num_kv_heads > 0) {
     const int heads_per_kv = shape_.num_heads / shape_.num_kv_heads;
