@@ -2,52 +2,16 @@
 // holds go in, and what comes out must agree to what rounding to f16 leaves. Outputs hold NaN
 // before, and so do pages that nothing wrote.
 #include <algorithm>
-#include <limits>
 #include <thread>
 
-#include "cuda_fixture.h"
+#include "cuda_adapters.h"
+#include "cuda_pair.h"
 
 using namespace sgmv;
 
 namespace {
 
 constexpr float kEps = 1e-5f;
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-struct Pair {
-  std::unique_ptr<Backend> cpu = create_cpu_backend({.num_threads = 2});
-  std::unique_ptr<Backend> cuda = create_cuda();
-
-  void set_shape(const ModelShape& shape) {
-    cpu->set_shape(shape);
-    cuda->set_shape(shape);
-  }
-};
-
-ModelShape small_shape() {
-  return {.num_layers = 1,
-          .hidden_size = 64,
-          .num_heads = 4,
-          .num_kv_heads = 2,
-          .head_dim = 16,
-          .intermediate_size = 64,
-          .vocab_size = 64,
-          .max_positions = 64,
-          .sliding_window = 0,
-          .page_size = 16};
-}
-
-int uniform(std::mt19937& random, int low, int high) {
-  return std::uniform_int_distribution<int>(low, high)(random);
-}
-
-Activations poisoned(int num_rows, int num_cols) {
-  Activations a(num_rows, num_cols);
-  std::ranges::fill(a.values, kNaN);
-  return a;
-}
-
-StepArrays rows_of(int num_rows) { return StepArrays({{0, num_rows, {}}}); }
 
 void test_norms(Pair& pair, std::mt19937& random) {
   pair.set_shape(small_shape());
@@ -278,47 +242,6 @@ void test_attention(Pair& pair, std::mt19937& random) {
 
 // ---- adapters ----
 
-struct TestAdapter {
-  HostAdapter host;
-  std::vector<OwnedMatrix> matrices;
-  std::unique_ptr<DeviceAdapter> on_cpu, on_cuda;
-};
-
-struct Dims {
-  int out;
-  int in;
-};
-
-Dims dims_of(const ModelShape& shape, int module) {
-  const int q = shape.num_heads * shape.head_dim;
-  const int kv = shape.num_kv_heads * shape.head_dim;
-  const int hidden = shape.hidden_size;
-  const int inter = shape.intermediate_size;
-  const Dims dims[kNumModules] = {{q, hidden},     {kv, hidden},    {kv, hidden},   {hidden, q},
-                                  {inter, hidden}, {inter, hidden}, {hidden, inter}};
-  return dims[module];
-}
-
-TestAdapter random_test_adapter(const ModelShape& shape, std::mt19937& random) {
-  TestAdapter adapter;
-  adapter.matrices.reserve(2 * kNumModules * shape.num_layers);
-  adapter.host.layers.resize(shape.num_layers);
-  const DType dtype = uniform(random, 0, 1) == 0 ? DType::kBF16 : DType::kF32;
-  for (auto& layer : adapter.host.layers) {
-    for (int m = 0; m < kNumModules; ++m) {
-      const int rank = uniform(random, 0, 3) == 0 ? 0 : uniform(random, 1, 80);
-      if (rank == 0) continue;
-      const auto [out, in] = dims_of(shape, m);
-      const auto add = [&](int rows, int cols) {
-        return adapter.matrices.emplace_back(random_matrix(rows, cols, dtype, random, 0.1f)).host;
-      };
-      const HostMatrix a = add(rank, in);
-      layer[m] = {.rank = rank, .scale = 0.7f, .a = a, .b = add(out, rank)};
-    }
-  }
-  return adapter;
-}
-
 void test_sgmv(Pair& pair, std::mt19937& random) {
   ModelShape shape = small_shape();
   shape.num_layers = 2;
@@ -327,26 +250,7 @@ void test_sgmv(Pair& pair, std::mt19937& random) {
   shape.hidden_size = 136;
   shape.intermediate_size = 200;
   pair.set_shape(shape);
-  constexpr int kNumAdapters = 6;
-  std::vector<TestAdapter> adapters;
-  std::vector<int> cpu_slots{0}, cuda_slots{0};
-  for (int i = 0; i < kNumAdapters; ++i) {
-    const HostAdapter& host = adapters.emplace_back(random_test_adapter(shape, random)).host;
-    const auto next = [&](std::vector<int>& slots, const Backend& backend) {
-      slots.push_back(slots.back() +
-                      static_cast<int>(backend.adapter_bytes(host) / backend.page_bytes() + 1));
-    };
-    next(cpu_slots, *pair.cpu);
-    next(cuda_slots, *pair.cuda);
-  }
-  pair.cpu->reserve_pool(cpu_slots.back());
-  pair.cuda->reserve_pool(cuda_slots.back());
-  for (int i = 0; i < kNumAdapters; ++i) {
-    adapters[i].on_cpu = pair.cpu->place_adapter(adapters[i].host, cpu_slots[i]);
-    adapters[i].on_cuda = pair.cuda->place_adapter(adapters[i].host, cuda_slots[i]);
-    while (!pair.cpu->adapter_ready(*adapters[i].on_cpu)) std::this_thread::yield();
-    while (!pair.cuda->adapter_ready(*adapters[i].on_cuda)) std::this_thread::yield();
-  }
+  const AdapterPool adapters(pair, shape, 0, random);
   constexpr Group kAll[] = {Group::kQkv, Group::kO, Group::kGateUp, Group::kDown};
   for (int round = 0; round < 40; ++round) {
     std::vector<int> lengths;
@@ -358,11 +262,7 @@ void test_sgmv(Pair& pair, std::mt19937& random) {
     if (num_rows == 0) continue;
     StepArrays cpu_step = rows_of(num_rows);
     StepArrays cuda_step = cpu_step;
-    for (const int length : lengths) {
-      const int adapter = uniform(random, -1, kNumAdapters - 1);
-      cpu_step.add_segment(length, adapter < 0 ? nullptr : adapters[adapter].on_cpu.get());
-      cuda_step.add_segment(length, adapter < 0 ? nullptr : adapters[adapter].on_cuda.get());
-    }
+    adapters.add_segments(cpu_step, cuda_step, lengths, random);
     for (const Group group : kAll) {
       const ModuleRange modules = modules_of(group);
       int num_cols = 0;
