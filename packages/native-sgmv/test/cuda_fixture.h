@@ -73,6 +73,8 @@ class DeviceActivations {
     CHECK(cudaMemcpy(matrix_.data,
                      is_f16_ ? static_cast<const void*>(halves.data()) : values.data(),
                      num_bytes(size), cudaMemcpyHostToDevice) == cudaSuccess);
+    // The copy may return before its bytes are there, and the backend's stream waits for no other.
+    CHECK(cudaStreamSynchronize(nullptr) == cudaSuccess);
   }
 
   Matrix matrix() const { return matrix_; }

@@ -48,12 +48,14 @@ void check_weights_fit(const ModelShape& shape, const DeviceInfo& device) {
                          " left; free the GPU, or take a smaller model.");
 }
 
-Matrix allocate_matrix(DeviceMemory& owner, int num_rows, int num_cols, size_t element_bytes) {
+Matrix allocate_matrix(DeviceMemory& owner, int num_rows, int num_cols, size_t element_bytes,
+                       const Stream& stream) {
   // Graphs have a few rows more than their batch.
   const size_t padded = graph_rows_for(num_rows);
   const size_t num_bytes = std::max<size_t>(padded * num_cols * element_bytes, 1);
   DeviceBytes memory = allocate_device(num_bytes, "activations; lower maxStepTokens");
-  CUDA_CHECK(cudaMemset(memory.get(), 0, num_bytes));
+  CUDA_CHECK(cudaMemsetAsync(memory.get(), 0, num_bytes, stream));
+  stream.wait();
   owner = DeviceMemory(memory.release(), [](void* bytes) { cudaFree(bytes); });
   return {owner.get(), num_rows, num_cols, num_cols};
 }
@@ -97,12 +99,12 @@ void CudaBackend::set_shape(const ModelShape& shape) {
 }
 
 Matrix CudaBackend::allocate(DeviceMemory& owner, int num_rows, int num_cols) {
-  return allocate_matrix(owner, num_rows, num_cols, sizeof(float));
+  return allocate_matrix(owner, num_rows, num_cols, sizeof(float), stream_);
 }
 
 Matrix CudaBackend::allocate_operands(DeviceMemory& owner, int num_rows, int num_cols,
                                       OperandRange range) {
-  Matrix matrix = allocate_matrix(owner, num_rows, num_cols, sizeof(uint16_t));
+  Matrix matrix = allocate_matrix(owner, num_rows, num_cols, sizeof(uint16_t), stream_);
   if (range == OperandRange::kProduct) matrix.scale = kProductScale;
   return matrix;
 }

@@ -34,6 +34,7 @@ class DeviceBuffer {
   // Both wait for the device.
   void write(std::span<const T> values) {
     CUDA_CHECK(cudaMemcpy(data_, values.data(), values.size_bytes(), cudaMemcpyHostToDevice));
+    CUDA_CHECK(cudaStreamSynchronize(nullptr));  // The copy may return before its bytes are there.
   }
   std::vector<T> read() const {
     std::vector<T> values(size_);

@@ -40,9 +40,11 @@ void convert(uint16_t* out, const void* host, size_t size, cudaStream_t stream) 
 
 constexpr const char* kPurpose = "the model's weights; take a smaller model";
 
-DeviceArray<float> copy_values(std::span<const float> values) {
+DeviceArray<float> copy_values(std::span<const float> values, const Stream& stream) {
   DeviceArray<float> array(values.size(), kPurpose);
-  CUDA_CHECK(cudaMemcpy(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice));
+  CUDA_CHECK(cudaMemcpyAsync(array.data(), values.data(), values.size_bytes(),
+                             cudaMemcpyHostToDevice, stream));
+  stream.wait();
   return array;
 }
 
@@ -77,7 +79,7 @@ std::unique_ptr<Weights> CudaBackend::load_linear(std::span<const HostMatrix> pa
     first += static_cast<size_t>(part.num_rows) * part.num_cols;
   }
   if (!bias.empty()) {
-    linear->bias = copy_values(bias);
+    linear->bias = copy_values(bias, stream_);
   }
   product_.add_weights(linear->w.data(), linear->num_rows, linear->num_cols);
   return linear;
@@ -93,13 +95,13 @@ std::unique_ptr<Weights> CudaBackend::load_embedding(const HostMatrix& table) {
 
 std::unique_ptr<Weights> CudaBackend::load_vector(std::span<const float> values) {
   auto vector = std::make_unique<CudaVector>();
-  vector->values = copy_values(values);
+  vector->values = copy_values(values, stream_);
   return vector;
 }
 
 void CudaBackend::load_rope(std::span<const float> cos, std::span<const float> sin) {
-  rope_cos_ = copy_values(cos);
-  rope_sin_ = copy_values(sin);
+  rope_cos_ = copy_values(cos, stream_);
+  rope_sin_ = copy_values(sin, stream_);
 }
 
 }  // namespace sgmv
