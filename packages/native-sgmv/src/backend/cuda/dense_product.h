@@ -20,7 +20,8 @@ namespace sgmv {
 // on weights that are not in L2, and kept for all numbers of rows of the same bucket. Among the
 // kernels those are preferred that give a row the same bits as the skinny kernel does, or, without
 // it, as the shape's first pick did: so a sequence's tokens do not depend on the batch around it.
-// Without `same_bits` the fastest are taken.
+// Where none does, the skinny kernel multiplies part after part. Without `same_bits` the fastest
+// are taken.
 class DenseProduct {
  public:
   DenseProduct(const std::string& library_path, bool same_bits, cudaStream_t stream);
@@ -59,6 +60,8 @@ class DenseProduct {
   };
   class Call;
 
+  void run_in_parts(const Product& product) const;
+  const Algo& choice_for(const Product& product);
   const Algo& choose(const Product& product, Choice& choice);
   std::vector<cublasLtMatmulAlgo_t> candidates(const Product& product);
   std::vector<float> expected_output(const Product& product, const Choice& choice);
