@@ -26,6 +26,15 @@ inline bool can_launch_early() {
   return result;
 }
 
+// Has SMs that run `kernel` keep as much of their memory as they can for shared memory. An SM
+// divides its memory anew between that and L1 only when nothing runs on it, so two kernels that are
+// to be side by side must both have asked for it.
+template <typename Kernel>
+void prefer_shared_memory(Kernel* kernel) {
+  CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
+}
+
 // Launches a kernel that may start while the one before it still runs (programmatic dependent
 // launch, sm_90), which hides the time between kernels. It must call wait_for_previous_kernels()
 // before it reads what a kernel writes, and before it writes anything; and every thread block must

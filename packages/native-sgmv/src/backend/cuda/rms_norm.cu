@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(kOctets == kFewOctets ? 512 : 1024)
   constexpr int kEarlyOctets = kOctets == kFewOctets ? kOctets : 1;
   Octet early_w[kEarlyOctets];
   for_octets<kEarlyOctets>(num_cols, [&](int j, int col) { early_w[j] = Octet::load(w + col); });
-  wait_for_previous_kernels();
   const float* delta_t = row_of(delta, t);
+  wait_for_previous_kernels();
   Octet octets[kOctets];
   Octet others[kFewOctets];
   for_octets<kOctets>(num_cols, [&](int j, int col) {
@@ -85,12 +85,13 @@ __global__ void __launch_bounds__(kOctets == kFewOctets ? 512 : 1024)
 // Grid: (rows, heads / kHeadWarps). A warp norms one head, two values a lane at a time.
 __global__ void head_rms_norm_kernel(float* x, int stride, Delta delta, const float* w,
                                      int num_heads, int head_dim, float eps) {
-  begin_kernel();
+  allow_next_kernel();
   const int head = blockIdx.y * kHeadWarps + threadIdx.x / kWarpSize;
+  const float* delta_t = row_of(delta, blockIdx.x, head * head_dim);
+  wait_for_previous_kernels();
   if (head >= num_heads) return;
   const int lane = threadIdx.x % kWarpSize;
   float* values = x + static_cast<int64_t>(blockIdx.x) * stride + head * head_dim;
-  const float* delta_t = row_of(delta, blockIdx.x, head * head_dim);
   float2 pairs[kMaxHeadDim / kWarpSize / 2];
   const auto for_pairs = [&](auto f) {
 #pragma unroll

@@ -76,25 +76,21 @@ __global__ void rope_append_kernel(const __grid_constant__ RopeArgs p, int layer
   const int t = blockIdx.x;
   const int lane = threadIdx.x % kWarpSize;
   int head = blockIdx.y * kWarps + threadIdx.x / kWarpSize;
-  // Nothing of the step writes these, so they need not wait.
-  const int kv_slot = p.kv_slots[t];
-  const Angles first(p, t, min(lane * 2, p.head_dim / 2 - 2));
-  wait_for_previous_kernels();
-  if (kv_slot < 0 || head >= p.num_heads + 2 * p.num_kv_heads) return;
-  const int64_t row = static_cast<int64_t>(t) * p.stride;
-  if (head < p.num_heads) {
-    const int col = head * p.head_dim;
-    rotate(p, p.q + row + col, row_of(p.q_delta, t, col), t, first, lane);
-    return;
-  }
-  head -= p.num_heads;
-  const bool is_value = head >= p.num_kv_heads;
+  const bool is_query = head < p.num_heads;
+  const bool is_value = head >= p.num_heads + p.num_kv_heads;
+  if (!is_query) head -= p.num_heads;
   if (is_value) head -= p.num_kv_heads;
   const int col = head * p.head_dim;
-  float* from = (is_value ? p.v : p.k) + row + col;
-  const float* delta = row_of(is_value ? p.v_delta : p.k_delta, t, col);
+  // None of these is written by the kernels just before, so they need not wait.
+  const int kv_slot = p.kv_slots[t];
+  const Angles first(p, t, min(lane * 2, p.head_dim / 2 - 2));
+  const float* delta = row_of(is_query ? p.q_delta : is_value ? p.v_delta : p.k_delta, t, col);
+  wait_for_previous_kernels();
+  if (kv_slot < 0 || (is_value && head >= p.num_kv_heads)) return;
+  float* from = (is_query ? p.q : is_value ? p.v : p.k) + static_cast<int64_t>(t) * p.stride + col;
   if (!is_value) {
     rotate(p, from, delta, t, first, lane);
+    if (is_query) return;
     delta = nullptr;
     __syncwarp();
   }

@@ -1,6 +1,6 @@
 #include "backend/cuda/sgmv.h"
 
-#include "backend/cuda/cuda_check.h"
+#include "backend/cuda/launch.cuh"
 #include "backend/cuda/sgmv_exchange.cuh"
 #include "backend/cuda/sgmv_expand.cuh"
 #include "backend/cuda/sgmv_shrink.cuh"
@@ -92,8 +92,9 @@ __global__ void __launch_bounds__(kThreads, kRows == kDecodeRows ? 3 : 1)
   // The next kernel begins by fetching weights, which should not hold up these.
   allow_next_kernel();
   expand<kRows>(p, item, stream, out, base + Layout::kV, v_stride, lane);
-  // What follows relies on this grid to be complete no sooner than the product.
-  if (p.with_product) wait_for_previous_kernels();
+  // What follows relies on this grid to be complete no sooner than the product, for which one
+  // cluster suffices: the others make room for those that have yet to start.
+  if (p.with_product && cluster == 0) wait_for_previous_kernels();
 }
 
 // The kernel for up to kRows rows an item, set up once for the device.
@@ -102,6 +103,7 @@ auto prepared_kernel() {
   static const auto kernel = [] {
     CUDA_CHECK(cudaFuncSetAttribute(sgmv_kernel<kRows>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     SharedLayout<kRows>::kBytes));
+    prefer_shared_memory(sgmv_kernel<kRows>);
     return sgmv_kernel<kRows>;
   }();
   return kernel;

@@ -39,7 +39,7 @@ bool has_clusters();
 
 // With fewer items than this the outputs are sliced, to use more of the GPU: fewer leave memory
 // bandwidth unused, more read A too often.
-inline int sgmv_min_items() { return has_clusters() ? 16 : 128; }
+inline int sgmv_min_items() { return has_clusters() ? 12 : 128; }
 
 inline int sgmv_block_rows(const SgmvPlan& plan) {
   return plan.max_rows <= kMaxDecodeRows ? kDecodeRows : kPrefillRows;

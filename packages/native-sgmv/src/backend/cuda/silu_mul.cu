@@ -10,13 +10,14 @@ constexpr int kThreads = 128;
 // n:].
 __global__ void silu_mul_kernel(f16* y, int y_stride, float y_scale, const float* gate_up,
                                 int stride, Delta gate_delta, Delta up_delta, int num_cols) {
-  begin_kernel();
+  allow_next_kernel();
   const int64_t t = blockIdx.x;
   const int col = (blockIdx.y * kThreads + threadIdx.x) * 8;
-  if (col >= num_cols) return;
-  const float* gate_t = gate_up + t * stride + col;
   const float* gate_delta_t = row_of(gate_delta, t, col);
   const float* up_delta_t = row_of(up_delta, t, col);
+  wait_for_previous_kernels();
+  if (col >= num_cols) return;
+  const float* gate_t = gate_up + t * stride + col;
   Octet product = Octet::load(gate_t);
   Octet up = Octet::load(gate_t + num_cols);
   // Both loads come before the first addition, which waits for its own.

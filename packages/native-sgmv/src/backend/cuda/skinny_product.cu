@@ -87,13 +87,13 @@ __device__ inline void store_tile(const SkinnyLaunch& p, const float (&acc)[kOct
 
 // Grid: (SMs, or fewer). A block has its share of the outputs, in tiles of 16; a warp has one tile
 // at a time and a group of 8 * kOctets rows, over all inputs.
-template <int kOctets, int kGroups>
+template <int kOctets, int kGroups, bool kNextReadsX>
 __global__ void __launch_bounds__((kMaxConsumers + 1) * 32, 1)
     skinny_kernel(const __grid_constant__ SkinnyLaunch p) {
   constexpr int kRows = 8 * kOctets * kGroups;
   extern __shared__ uint8_t shared[];
   __shared__ __align__(8) uint64_t barriers[2 * kMaxStages];
-  if (!p.next_reads_x) allow_next_kernel();
+  if (!kNextReadsX) allow_next_kernel();
   const int warp = uniform(threadIdx.x / 32);
   const int lane = threadIdx.x % 32;
   const int num_consumers = p.max_tiles * kGroups;
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__((kMaxConsumers + 1) * 32, 1)
   __syncthreads();
 
   if (warp == num_consumers) {
-    produce(p, ring);
+    produce<kNextReadsX>(p, ring);
   } else {
     const int in_pass = warp % p.max_tiles;
     const int first_row = warp / p.max_tiles * 8 * kOctets;
@@ -164,16 +164,33 @@ __global__ void __launch_bounds__((kMaxConsumers + 1) * 32, 1)
   }
 }
 
-template <int kOctets, int kGroups>
-void launch_skinny(const SkinnyLaunch& p, int num_blocks, int ring_bytes, cudaStream_t stream) {
-  static const auto kernel = [] {
-    CUDA_CHECK(cudaFuncSetAttribute(skinny_kernel<kOctets, kGroups>,
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    kMaxRingBytes + kAlignment));
-    return skinny_kernel<kOctets, kGroups>;
+// How the kernel of a product is launched.
+struct LaunchShape {
+  int num_blocks;
+  int ring_bytes;
+  int max_ring_bytes;  // of any product
+  bool next_reads_x;
+};
+
+template <int kOctets, int kGroups, bool kNextReadsX>
+auto prepared_kernel(int max_ring_bytes) {
+  static const auto kernel = [&] {
+    const auto result = skinny_kernel<kOctets, kGroups, kNextReadsX>;
+    CUDA_CHECK(cudaFuncSetAttribute(result, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    max_ring_bytes + kAlignment));
+    if (kNextReadsX) prefer_shared_memory(result);
+    return result;
   }();
-  launch(kernel, dim3(num_blocks), (p.max_tiles * kGroups + 1) * 32, ring_bytes + kAlignment,
-         stream, p);
+  return kernel;
+}
+
+template <int kOctets, int kGroups>
+void launch_skinny(const SkinnyLaunch& p, const LaunchShape& shape, cudaStream_t stream) {
+  const auto kernel = shape.next_reads_x
+                          ? prepared_kernel<kOctets, kGroups, true>(shape.max_ring_bytes)
+                          : prepared_kernel<kOctets, kGroups, false>(shape.max_ring_bytes);
+  launch(kernel, dim3(shape.num_blocks), (p.max_tiles * kGroups + 1) * 32,
+         shape.ring_bytes + kAlignment, stream, p);
 }
 
 void* driver_function(const char* name) {
@@ -197,7 +214,11 @@ SkinnyProduct::SkinnyProduct() {
   CUDA_CHECK(cudaGetDevice(&device));
   CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   CUDA_CHECK(cudaDeviceGetAttribute(&num_sms_, cudaDevAttrMultiProcessorCount, device));
-  if (major < 9) return;
+  int shared_bytes = 0;
+  CUDA_CHECK(
+      cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  max_ring_bytes_ = shared_bytes - kAlignment - kBarrierBytes;
+  if (major < 9 || max_ring_bytes_ < kLeastRingBytes) return;
   encode_ = reinterpret_cast<decltype(encode_)>(driver_function("cuTensorMapEncodeTiled"));
 }
 
@@ -237,12 +258,13 @@ void SkinnyProduct::run(const Product& product, cudaStream_t stream) const {
   const int chunk_bytes = max_tiles * kTileBytes + rows * kRowBytes;
   const bool has_chunks = product.num_inputs % kChunkInputs == 0;
   // Few large copies are better than many small ones, as long as there are some under way.
+  const int limit = std::min(kRingBytes, max_ring_bytes_);
   int depth = 1;
   for (const int more : {2, 4}) {
     const bool divides = product.num_inputs % (more * kChunkInputs) == 0;
-    if (divides && kMinDeepStages * more * chunk_bytes <= kRingBytes) depth = more;
+    if (divides && kMinDeepStages * more * chunk_bytes <= limit) depth = more;
   }
-  const int num_stages = std::clamp(kRingBytes / (depth * chunk_bytes),
+  const int num_stages = std::clamp(limit / (depth * chunk_bytes),
                                     depth == 1 ? kMinStages : kMinDeepStages, kMaxStages);
   const SkinnyLaunch p{
       .w = map_of(product.w, product.num_outputs, product.num_inputs, product.num_inputs,
@@ -261,13 +283,15 @@ void SkinnyProduct::run(const Product& product, cudaStream_t stream) const {
       .num_tiles = num_tiles,
       .max_tiles = max_tiles,
       .num_passes = num_passes,
-      .num_stages = num_stages,
-      .next_reads_x = product.next_reads_x};
-  const int ring_bytes = num_stages * depth * chunk_bytes;
-  if (rows == 8) return launch_skinny<1, 1>(p, num_blocks, ring_bytes, stream);
-  if (rows == 16) return launch_skinny<2, 1>(p, num_blocks, ring_bytes, stream);
-  if (groups == 2) return launch_skinny<2, 2>(p, num_blocks, ring_bytes, stream);
-  return launch_skinny<4, 1>(p, num_blocks, ring_bytes, stream);
+      .num_stages = num_stages};
+  const LaunchShape shape{.num_blocks = num_blocks,
+                          .ring_bytes = num_stages * depth * chunk_bytes,
+                          .max_ring_bytes = max_ring_bytes_,
+                          .next_reads_x = product.next_reads_x};
+  if (rows == 8) return launch_skinny<1, 1>(p, shape, stream);
+  if (rows == 16) return launch_skinny<2, 1>(p, shape, stream);
+  if (groups == 2) return launch_skinny<2, 2>(p, shape, stream);
+  return launch_skinny<4, 1>(p, shape, stream);
 }
 
 }  // namespace sgmv

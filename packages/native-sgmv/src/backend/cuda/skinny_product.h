@@ -35,6 +35,7 @@ class SkinnyProduct {
 
   decltype(&cuTensorMapEncodeTiled) encode_ = nullptr;
   int num_sms_ = 0;
+  int max_ring_bytes_ = 0;  // that a thread block can have
 };
 
 }  // namespace sgmv

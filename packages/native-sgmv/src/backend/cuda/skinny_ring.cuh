@@ -15,13 +15,14 @@ constexpr int kRowBytes = kChunkInputs * 2;
 constexpr int kTileBytes = kTileOutputs * kRowBytes;
 constexpr int kMaxConsumers = 12;  // warps of a block that multiply
 constexpr int kMaxStages = 16;
-// What leaves room on an SM for the kernels before and after this one; exceeded for the sake of
-// kMinStages.
-constexpr int kRingBytes = 96 << 10;
+// The more weights are under way, the closer memory comes to its rate; an SM has 227 KiB, and this
+// leaves room for a block of SGMV beside the product's.
+constexpr int kRingBytes = 144 << 10;
 constexpr int kMinStages = 4;
 constexpr int kMinDeepStages = 3;  // of several chunks
-constexpr int kMaxRingBytes =
-    std::max(kRingBytes, kMinStages*(kMaxConsumers* kTileBytes + kMaxSkinnyRows * kRowBytes));
+constexpr int kLeastRingBytes =
+    kMinStages * (kMaxConsumers * kTileBytes + kMaxSkinnyRows * kRowBytes);
+constexpr int kBarrierBytes = 2 * kMaxStages * 8;
 constexpr int kAlignment = 1024;  // of a stage: where the swizzle begins anew
 
 struct SkinnyLaunch {
@@ -41,7 +42,6 @@ struct SkinnyLaunch {
   int max_tiles;  // that a block does at a time
   int num_passes;
   int num_stages;
-  bool next_reads_x;
 };
 
 // Where the 16 bytes `octet` of a row lie in a swizzled box.
@@ -109,6 +109,7 @@ __device__ inline void copy_x(const SkinnyLaunch& p, const Ring& ring, int step)
 }
 
 // One warp keeps the ring full. The first weights are on their way before x is there.
+template <bool kNextReadsX>
 __device__ inline void produce(const SkinnyLaunch& p, Ring ring) {
   const int count = p.num_passes * p.num_steps;
   const int ahead = min(count, p.num_stages);
@@ -117,7 +118,7 @@ __device__ inline void produce(const SkinnyLaunch& p, Ring ring) {
     copy_weights(p, first, tiles_of(p, i / p.num_steps), i % p.num_steps);
   }
   wait_for_previous_kernels();
-  if (p.next_reads_x) {
+  if (kNextReadsX) {
     __threadfence();  // The next kernel reads x without waiting for it.
     allow_next_kernel();
   }
