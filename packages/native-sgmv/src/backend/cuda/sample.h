@@ -7,7 +7,7 @@
 
 namespace sgmv {
 
-// All arrays are in device memory.
+// All arrays are in device memory, but for what comes back, which is in pinned host memory.
 struct SampleArgs {
   const float* logits;  // [num_rows, vocab_size]
   int vocab_size;

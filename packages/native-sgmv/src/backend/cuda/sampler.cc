@@ -22,36 +22,55 @@ bool changes_logits(const SampleRow& row) {
 
 }  // namespace
 
-void Sampler::run(const float* logits, int vocab_size, std::span<const SampleRow> rows,
-                  std::span<Sample> samples, cudaStream_t stream) {
+void Sampler::prepare(std::span<const SampleRow> rows, int vocab_size, cudaStream_t stream) {
+  layout_ = lay_out(rows, vocab_size);
   if (rows.empty()) return;
-  const Layout layout = lay_out(rows, vocab_size);
-  reserve(layout, vocab_size, stream);
-  write(layout, rows, vocab_size);
+  reserve(stream);
+  write(rows);
   CUDA_CHECK(
-      cudaMemcpyAsync(device_.get(), host_.get(), layout.results, cudaMemcpyHostToDevice, stream));
-  uint8_t* device = device_.get();
+      cudaMemcpyAsync(device_.get(), host_.get(), layout_.results, cudaMemcpyHostToDevice, stream));
+}
+
+void Sampler::launch(const float* logits, cudaStream_t stream) const {
+  if (layout_.num_rows == 0) return;
+  const uint8_t* device = device_.get();
   auto* changed = reinterpret_cast<float*>(changed_.get());
+  // The results are so few that the device writes them to host memory itself: a copy would take
+  // longer to begin.
   const SampleArgs args{.logits = logits,
-                        .vocab_size = vocab_size,
-                        .num_rows = static_cast<int>(rows.size()),
+                        .vocab_size = layout_.vocab_size,
+                        .num_rows = layout_.num_rows,
                         .rows = reinterpret_cast<const SamplerRow*>(device),
-                        .tokens = reinterpret_cast<const int32_t*>(device + layout.tokens),
-                        .biases = reinterpret_cast<const SamplerBias*>(device + layout.biases),
-                        .allowed = reinterpret_cast<const uint32_t*>(device + layout.allowed),
+                        .tokens = reinterpret_cast<const int32_t*>(device + layout_.tokens),
+                        .biases = reinterpret_cast<const SamplerBias*>(device + layout_.biases),
+                        .allowed = reinterpret_cast<const uint32_t*>(device + layout_.allowed),
                         .changed_logits = changed,
                         .counts = reinterpret_cast<uint32_t*>(changed + changed_capacity_),
-                        .results = reinterpret_cast<SamplerResult*>(device + layout.results),
-                        .top = reinterpret_cast<TokenLogprob*>(device + layout.top)};
-  launch_sample(args, layout.num_changed > 0, stream);
-  CUDA_CHECK(cudaMemcpyAsync(host_.get() + layout.results, device + layout.results,
-                             layout.end - layout.results, cudaMemcpyDeviceToHost, stream));
-  CUDA_CHECK(cudaStreamSynchronize(stream));
-  read(layout, rows, samples);
+                        .results = reinterpret_cast<SamplerResult*>(host_.get() + layout_.results),
+                        .top = reinterpret_cast<TokenLogprob*>(host_.get() + layout_.top)};
+  launch_sample(args, layout_.num_changed > 0, stream);
+}
+
+void Sampler::read(std::span<Sample> samples) const {
+  const auto* rows = reinterpret_cast<const SamplerRow*>(host_.get());
+  const auto* results = reinterpret_cast<const SamplerResult*>(host_.get() + layout_.results);
+  const auto* top = reinterpret_cast<const TokenLogprob*>(host_.get() + layout_.top);
+  for (int i = 0; i < layout_.num_rows; ++i) {
+    Sample& sample = samples[i];
+    sample.is_valid = results[i].is_valid != 0;
+    if (!sample.is_valid) continue;
+    sample.token = results[i].token;
+    sample.top.clear();
+    if (rows[i].num_top < 0) continue;
+    sample.logprob = results[i].logprob;
+    sample.top.assign(top + rows[i].first_top, top + rows[i].first_top + rows[i].num_top);
+  }
 }
 
 Sampler::Layout Sampler::lay_out(std::span<const SampleRow> rows, int vocab_size) {
   Layout layout;
+  layout.num_rows = static_cast<int>(rows.size());
+  layout.vocab_size = vocab_size;
   size_t num_tokens = 0;
   size_t num_biases = 0;
   size_t num_words = 0;
@@ -73,13 +92,15 @@ Sampler::Layout Sampler::lay_out(std::span<const SampleRow> rows, int vocab_size
   return layout;
 }
 
-void Sampler::reserve(const Layout& layout, int vocab_size, cudaStream_t stream) {
-  if (layout.end > capacity_) {
-    host_ = allocate_pinned(2 * layout.end);
-    device_ = allocate_device(2 * layout.end, "sampling; lower maxBatchSize");
-    capacity_ = 2 * layout.end;
+void Sampler::reserve(cudaStream_t stream) {
+  if (layout_.end > capacity_) {
+    const size_t num_bytes = 2 * layout_.end;
+    capacity_ = 0;  // Either allocation may fail.
+    host_ = allocate_pinned(num_bytes);
+    device_ = allocate_device(num_bytes, "sampling; lower maxBatchSize");
+    capacity_ = num_bytes;
   }
-  const size_t num_changed = static_cast<size_t>(layout.num_changed) * vocab_size;
+  const size_t num_changed = static_cast<size_t>(layout_.num_changed) * layout_.vocab_size;
   if (num_changed > changed_capacity_) {
     const size_t num_bytes = num_changed * (sizeof(float) + sizeof(uint32_t));
     changed_ = allocate_device(num_bytes, "penalties of sampling; lower maxBatchSize");
@@ -88,11 +109,11 @@ void Sampler::reserve(const Layout& layout, int vocab_size, cudaStream_t stream)
   }
 }
 
-void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int vocab_size) {
+void Sampler::write(std::span<const SampleRow> rows) {
   auto* out = reinterpret_cast<SamplerRow*>(host_.get());
-  auto* tokens = reinterpret_cast<int32_t*>(host_.get() + layout.tokens);
-  auto* biases = reinterpret_cast<SamplerBias*>(host_.get() + layout.biases);
-  auto* allowed = reinterpret_cast<uint32_t*>(host_.get() + layout.allowed);
+  auto* tokens = reinterpret_cast<int32_t*>(host_.get() + layout_.tokens);
+  auto* biases = reinterpret_cast<SamplerBias*>(host_.get() + layout_.biases);
+  auto* allowed = reinterpret_cast<uint32_t*>(host_.get() + layout_.allowed);
   int num_changed = 0;
   int num_tokens = 0;
   int num_biases = 0;
@@ -122,27 +143,10 @@ void Sampler::write(const Layout& layout, std::span<const SampleRow> rows, int v
     r.first_allowed = row.allowed.empty() ? -1 : num_words;
     std::ranges::copy(row.allowed, allowed + num_words);
     num_words += static_cast<int>(row.allowed.size());
-    r.num_top = std::min(p.num_logprobs, vocab_size);
+    r.num_top = std::min(p.num_logprobs, layout_.vocab_size);
     r.first_top = num_top;
     num_top += std::max(r.num_top, 0);
     *out++ = r;
-  }
-}
-
-void Sampler::read(const Layout& layout, std::span<const SampleRow> rows,
-                   std::span<Sample> samples) const {
-  const auto* results = reinterpret_cast<const SamplerResult*>(host_.get() + layout.results);
-  const auto* top = reinterpret_cast<const TokenLogprob*>(host_.get() + layout.top);
-  const auto* written = reinterpret_cast<const SamplerRow*>(host_.get());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    Sample& sample = samples[i];
-    sample.is_valid = results[i].is_valid != 0;
-    if (!sample.is_valid) continue;
-    sample.token = results[i].token;
-    sample.top.clear();
-    if (written[i].num_top < 0) continue;
-    sample.logprob = results[i].logprob;
-    sample.top.assign(top + written[i].first_top, top + written[i].first_top + written[i].num_top);
   }
 }
 

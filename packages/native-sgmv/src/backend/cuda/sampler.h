@@ -43,17 +43,23 @@ struct SamplerResult {
   int32_t is_valid;  // every logit is finite, and a token is allowed
 };
 
-// Chooses tokens from logits on the device, by the rules of cpu/sampler.h. Only token ids and the
+// Chooses tokens from logits on the device, by the rules of cpu/sampler.h, in three parts, so that
+// the host has nothing to do between the forward pass and the choice. Only token ids and the
 // log-probabilities that were asked for come back.
 class Sampler {
  public:
-  // logits is [rows.size(), vocab_size] in device memory. Waits until the samples are in host
-  // memory.
-  void run(const float* logits, int vocab_size, std::span<const SampleRow> rows,
-           std::span<Sample> samples, cudaStream_t stream);
+  // Before the forward pass: copies what the choice needs beside the logits. What the step before
+  // put on the stream must be over.
+  void prepare(std::span<const SampleRow> rows, int vocab_size, cudaStream_t stream);
+  // After it: chooses for the rows of prepare(), whose logits are in device memory,
+  // [rows.size(), vocab_size].
+  void launch(const float* logits, cudaStream_t stream) const;
+  // Once the stream has been waited for: samples[i] is for rows[i].
+  void read(std::span<Sample> samples) const;
 
  private:
-  // Offsets into the block that goes to the device, and of the results that come back behind it.
+  // Offsets into the block that goes to the device, and behind it, in host memory alone, of what
+  // the device writes.
   struct Layout {
     size_t tokens = 0;
     size_t biases = 0;
@@ -61,14 +67,16 @@ class Sampler {
     size_t results = 0;
     size_t top = 0;
     size_t end = 0;
+    int num_rows = 0;
     int num_changed = 0;
+    int vocab_size = 0;
   };
 
-  Layout lay_out(std::span<const SampleRow> rows, int vocab_size);
-  void write(const Layout& layout, std::span<const SampleRow> rows, int vocab_size);
-  void read(const Layout& layout, std::span<const SampleRow> rows, std::span<Sample> samples) const;
-  void reserve(const Layout& layout, int vocab_size, cudaStream_t stream);
+  static Layout lay_out(std::span<const SampleRow> rows, int vocab_size);
+  void reserve(cudaStream_t stream);
+  void write(std::span<const SampleRow> rows);
 
+  Layout layout_;  // of the step under way
   PinnedBytes host_;
   DeviceBytes device_;
   size_t capacity_ = 0;

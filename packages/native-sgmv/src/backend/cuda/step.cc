@@ -53,15 +53,23 @@ void CudaBackend::run_step(const Batch& batch, const std::function<void()>& forw
   batch_ = &batch;
   const bool recordable = is_recordable(batch);
   const int num_rows = recordable ? graph_rows_for(batch.num_rows) : batch.num_rows;
-  prepare_step(batch, num_rows, recordable);
-  if (recordable) {
-    forward_by_graph({num_rows, upload_.sizes().num_segments > 0}, forward);
-  } else {
-    if (upload_.sizes().num_segments > 0) plan_adapters();
-    forward();
+  try {
+    prepare_step(batch, num_rows, recordable);
+    if (recordable) {
+      forward_by_graph({num_rows, upload_.sizes().num_segments > 0}, forward);
+    } else {
+      if (upload_.sizes().num_segments > 0) plan_adapters();
+      forward();
+    }
+    sampler_.launch(logits_.data(), stream_);
+  } catch (...) {
+    // The next step writes to the memory that copies of this one may still read.
+    cudaStreamSynchronize(stream_);
+    batch_ = nullptr;
+    throw;
   }
-  sampler_.run(logits_.data(), shape_.vocab_size, batch.samples, samples, stream_);
-  if (batch.samples.empty()) stream_.wait();
+  stream_.wait();
+  sampler_.read(samples);
   batch_ = nullptr;
 }
 
@@ -118,6 +126,7 @@ void CudaBackend::prepare_step(const Batch& batch, int num_rows, bool recordable
   const size_t num_samples = recordable ? num_rows : num_logits_rows_;
   grow(sampled_x_, num_samples * shape_.hidden_size, "the rows to sample; lower maxBatchSize");
   grow(logits_, num_samples * shape_.vocab_size, "logits; lower maxBatchSize");
+  sampler_.prepare(batch.samples, shape_.vocab_size, stream_);
 }
 
 void CudaBackend::forward_by_graph(GraphKey key, const std::function<void()>& forward) {
