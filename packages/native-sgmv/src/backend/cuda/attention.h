@@ -44,13 +44,13 @@ struct AttentionScratch {
   uint32_t* arrived;  // [sequences, kv heads, query tiles]; zero between launches
 };
 
-// Query heads that share a KV head fall into tiles of 16.
+// Query heads that share a KV head fall into tiles of 8.
 struct QueryTiles {
   int count;
   int rows;  // of a tile, at most
 
   __host__ __device__ explicit QueryTiles(int heads_per_kv)
-      : count((heads_per_kv + 15) / 16), rows(heads_per_kv < 16 ? heads_per_kv : 16) {}
+      : count((heads_per_kv + 7) / 8), rows(heads_per_kv < 8 ? heads_per_kv : 8) {}
 };
 
 // Floats of AttentionScratch::sums for `num_tasks` tasks.

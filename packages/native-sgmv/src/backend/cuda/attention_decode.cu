@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "backend/cuda/attention.cuh"
 #include "backend/cuda/decode_items.cuh"
 
 // Bytes: every key and value of every sequence once, 2 * 2 * head_dim a token and KV head; beside
@@ -12,87 +11,88 @@ namespace sgmv {
 namespace {
 
 // As many as fill the memory; more would leave no room for the next kernel to fetch its weights.
-constexpr int kMaxWarps = 4;
+constexpr int kMaxWarps = 8;
 
 struct DecodeLaunch {
   AttentionArgs args;
   AttentionScratch scratch;
 };
 
-// Where this thread's rows of an item are: query heads lane / 4 and lane / 4 + 8 of the tile.
+// The query heads of an item, counted within its tile.
 struct Heads {
-  int in_tile[2];
-  bool exists[2];
+  int first;  // of the tile, of all query heads
+  int count;
 
-  __device__ Heads(const QueryTiles& tiles, int heads_per_kv, int tile, int lane) {
-    for (int h = 0; h < 2; ++h) {
-      in_tile[h] = lane / 4 + h * 8;
-      exists[h] = in_tile[h] < tiles.rows && tile * 16 + in_tile[h] < heads_per_kv;
-    }
-  }
+  __device__ Heads(const QueryTiles& tiles, int heads_per_kv, const Item& item)
+      : first(item.kv_head * heads_per_kv + item.tile * tiles.rows),
+        count(min(tiles.rows, heads_per_kv - item.tile * tiles.rows)) {}
 };
 
 template <int kDim>
-__device__ void store_outputs(const AttentionArgs& args, const ChunkSums<kDim>& sums,
+__device__ void store_outputs(const AttentionArgs& args, const HeadSums<kDim>& sums,
                               const Item& item, const Heads& heads, int lane) {
-  const int heads_per_kv = args.num_heads / args.kv.num_kv_heads;
+  const int head = lane / 4;
+  f16* y = args.y + static_cast<int64_t>(item.sequence.first_row) * args.y_stride +
+           (heads.first + head) * args.head_dim;
+  const float inverse[2] = {1 / sums.weight(0), 1 / sums.weight(1)};
 #pragma unroll
-  for (int h = 0; h < 2; ++h) {
-    if (!heads.exists[h]) continue;
-    const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
-    f16* y = args.y + static_cast<int64_t>(item.sequence.first_row) * args.y_stride +
-             head * args.head_dim;
-    const float inverse = 1 / sums.l[h];
+  for (int n = 0; n < kDim / 16; ++n) {
 #pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      store_pair(y, n * 8 + lane % 4 * 2, args.head_dim, sums.o[n][2 * h] * inverse,
-                 sums.o[n][2 * h + 1] * inverse);
+    for (int i = 0; i < 2; ++i) {
+      const uint32_t pair =
+          transpose(to_f16_pair(sums.o[n][2 * i] * inverse[0], sums.o[n][2 * i + 1] * inverse[1]));
+      const int col = n * 16 + i * 8 + lane % 4 * 2;
+      if (head < heads.count && col < args.head_dim) *reinterpret_cast<uint32_t*>(y + col) = pair;
     }
   }
 }
 
-// The row of scratch for this thread's h-th row of an item.
-template <int kDim>
-__device__ float* scratch_row(const AttentionScratch& scratch, const QueryTiles& tiles, int item,
-                              int head) {
-  return scratch.sums + (static_cast<int64_t>(item) * tiles.rows + head) * (kDim + 2);
+// Calls f(sums, scratch) for each of this thread's sums of heads that exist, where scratch is its
+// place in the item's.
+template <int kDim, typename Sums, typename F>
+__device__ void for_sums(const AttentionScratch& scratch, const QueryTiles& tiles, Sums& sums,
+                         int item, const Heads& heads, int lane, F f) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int head = lane % 4 * 2 + h;
+    if (head >= heads.count) continue;
+    float* row = scratch.sums + (static_cast<int64_t>(item) * tiles.rows + head) * (kDim + 2);
+#pragma unroll
+    for (int n = 0; n < kDim / 16; ++n) {
+      f(sums.o[n][h], row + n * 16 + lane / 4);
+      f(sums.o[n][h + 2], row + n * 16 + 8 + lane / 4);
+    }
+  }
 }
 
 template <int kDim>
 __device__ void store_sums(const AttentionScratch& scratch, const QueryTiles& tiles,
-                           const ChunkSums<kDim>& sums, int item, const Heads& heads, int lane) {
+                           const HeadSums<kDim>& sums, int item, const Heads& heads, int lane) {
+  for_sums<kDim>(scratch, tiles, sums, item, heads, lane,
+                 [](float sum, float* to) { __stcg(to, sum); });
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    if (!heads.exists[h]) continue;
-    float* row = scratch_row<kDim>(scratch, tiles, item, heads.in_tile[h]);
-#pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      __stcg(reinterpret_cast<float2*>(row + n * 8 + lane % 4 * 2),
-             make_float2(sums.o[n][2 * h], sums.o[n][2 * h + 1]));
-    }
-    if (lane % 4 == 0) {
-      __stcg(reinterpret_cast<float2*>(row + kDim),
-             make_float2(sums.l[h], static_cast<float>(sums.max[h])));
-    }
+    const int head = lane % 4 * 2 + h;
+    if (head >= heads.count || lane >= 4) continue;
+    float* row = scratch.sums + (static_cast<int64_t>(item) * tiles.rows + head) * (kDim + 2);
+    __stcg(reinterpret_cast<float2*>(row + kDim),
+           make_float2(sums.weight(h), static_cast<float>(sums.max[h])));
   }
 }
 
 template <int kDim>
 __device__ void load_sums(const AttentionScratch& scratch, const QueryTiles& tiles,
-                          ChunkSums<kDim>& sums, int item, const Heads& heads, int lane) {
+                          HeadSums<kDim>& sums, int item, const Heads& heads, int lane) {
   sums.clear();
+  for_sums<kDim>(scratch, tiles, sums, item, heads, lane,
+                 [](float& sum, const float* from) { sum = __ldcg(from); });
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    if (!heads.exists[h]) continue;
-    const float* row = scratch_row<kDim>(scratch, tiles, item, heads.in_tile[h]);
-#pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      const float2 pair = __ldcg(reinterpret_cast<const float2*>(row + n * 8 + lane % 4 * 2));
-      sums.o[n][2 * h] = pair.x;
-      sums.o[n][2 * h + 1] = pair.y;
-    }
+    const int head = lane % 4 * 2 + h;
+    if (head >= heads.count) continue;
+    const float* row = scratch.sums + (static_cast<int64_t>(item) * tiles.rows + head) * (kDim + 2);
     const float2 last = __ldcg(reinterpret_cast<const float2*>(row + kDim));
-    sums.l[h] = last.x;
+    sums.weights[h] = sums.weights[h + 2] = last.x;
     sums.max[h] = static_cast<int>(last.y);
   }
 }
@@ -135,35 +135,29 @@ __global__ void __launch_bounds__(kMaxWarps* kWarpSize, 1)
   const int part = blockIdx.x * num_warps + warp;
   const int begin = items.begin_of(part, gridDim.x * num_warps);
   const int end = items.begin_of(part + 1, gridDim.x * num_warps);
-  TileStream<kDim> stream(args, items, shared_address(shared) + warp * kStages * kTileBytes<kDim>,
+  TileStream<kDim> stream(args, items,
+                          shared_address(shared) + warp * kStages * kTileBytes<kDim, kDecodeKeys>,
                           begin, end);
   wait_for_previous_kernels();
 
-  ChunkSums<kDim> total;
+  HeadSums<kDim> total;
   for (int index = begin; index < end; ++index) {
     const Item item = items.at(index);
-    const Heads heads(items.tiles(), heads_per_kv, item.tile, lane);
-    const float* rows[2];
-    for (int h = 0; h < 2; ++h) {
-      const int head = item.kv_head * heads_per_kv + item.tile * 16 + heads.in_tile[h];
-      rows[h] = heads.exists[h]
-                    ? args.q + static_cast<int64_t>(item.sequence.first_row) * args.q_stride +
-                          head * args.head_dim
-                    : nullptr;
-    }
-    QueryTile<kDim> q;
-    q.load(rows, args.head_dim, lane);
+    const Heads heads(items.tiles(), heads_per_kv, item);
+    QueryHeads<kDim> q;
+    const float* row = args.q + static_cast<int64_t>(item.sequence.first_row) * args.q_stride;
+    const bool has_head = lane / 4 < heads.count;
+    q.load(has_head ? row + (heads.first + lane / 4) * args.head_dim : nullptr, args.head_dim,
+           lane);
     const int context_len = item.sequence.context_len;
     const int first_key = first_visible(context_len - 1, args.sliding_window);
-    const VisibleKeys visible{{first_key, first_key}, {context_len, context_len}};
 
-    ChunkSums<kDim> sums;
+    HeadSums<kDim> sums;
     sums.clear();
-    for (int key = item.first_key; key < item.end_key; key += kTileKeys) {
-      add_tile<kDim>(sums, q, stream.front(), key, visible, scale, lane);
+    for (int key = item.first_key; key < item.end_key; key += kDecodeKeys) {
+      add_keys<kDim>(sums, q, stream.front(), key, first_key, context_len, scale, lane);
       stream.pop();
     }
-    sums.finish();
     if (item.first() >= begin && item.end() <= end) {
       if (item.chunk == 0) total.clear();
       total.add(sums);
@@ -204,7 +198,8 @@ const Device& device() {
 
 template <int kDim>
 int num_warps() {
-  return std::clamp(device().shared_bytes / (kStages * kTileBytes<kDim>), 1, kMaxWarps);
+  return std::clamp(device().shared_bytes / (kStages * kTileBytes<kDim, kDecodeKeys>), 1,
+                    kMaxWarps);
 }
 
 // The kernel, set up once for the device.
@@ -213,7 +208,7 @@ auto prepared_kernel() {
   static const auto kernel = [] {
     CUDA_CHECK(cudaFuncSetAttribute(decode_kernel<kDim>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    num_warps<kDim>() * kStages * kTileBytes<kDim>));
+                                    num_warps<kDim>() * kStages * kTileBytes<kDim, kDecodeKeys>));
     return decode_kernel<kDim>;
   }();
   return kernel;
@@ -233,7 +228,7 @@ void launch_attention_decode(const AttentionArgs& args, const AttentionScratch& 
   for_width(args.head_dim, [&](auto dim) {
     const int warps = num_warps<dim>();
     launch(prepared_kernel<dim>(), dim3(device().num_sms), warps * kWarpSize,
-           warps * kStages * kTileBytes<dim>, stream, DecodeLaunch{args, scratch});
+           warps * kStages * kTileBytes<dim, kDecodeKeys>, stream, DecodeLaunch{args, scratch});
   });
 }
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "backend/cuda/attention.cuh"
+#include "backend/cuda/prefill_tile.cuh"
 
 // FLOPs: 4 * head_dim for each pair of a query head and a key it sees, on the tensor cores. Bytes:
 // each block of query rows reads the keys before it once, mostly from L2.
@@ -74,13 +74,13 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
       asm volatile("cp.async.commit_group;" ::: "memory");
       return;
     }
-    start_tile<kDim>(ring + tile % kStages * kTileBytes<kDim>, args.kv,
-                     args.pages + sequence.first_page, key, end_key, args.layer, kv_head,
-                     warp * (kTileKeys / kWarps), kTileKeys / kWarps, lane);
+    start_tile<kDim, kTileKeys>(ring + tile % kStages * kTileBytes<kDim, kTileKeys>, args.kv,
+                                args.pages + sequence.first_page, key, end_key, args.layer, kv_head,
+                                warp * (kTileKeys / kWarps), kTileKeys / kWarps, lane);
   };
   for (int i = 0; i < kStages - 1; ++i) start(i);
 
-  ChunkSums<kDim> total, sums;
+  RowSums<kDim> total, sums;
   total.clear();
   sums.clear();
   int tile = 0;
@@ -88,10 +88,10 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
     wait_copies<kStages - 2>();
     __syncthreads();
     start(tile + kStages - 1);
-    add_tile<kDim>(sums, q, ring + tile % kStages * kTileBytes<kDim>, key, visible, scale, lane);
+    add_tile<kDim>(sums, q, ring + tile % kStages * kTileBytes<kDim, kTileKeys>, key, visible,
+                   scale, lane);
     const int next = key + kTileKeys;
     if (next % kChunkKeys == 0 || next >= end_key) {
-      sums.finish();
       total.add(sums);
       sums.clear();
     }
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
     if (!rows.exists[h]) continue;
     f16* y = args.y + static_cast<int64_t>(sequence.first_row + rows.row[h]) * args.y_stride +
              rows.head[h] * args.head_dim;
-    const float inverse = 1 / total.l[h];
+    const float inverse = 1 / total.weight(h);
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       store_pair(y, n * 8 + lane % 4 * 2, args.head_dim, total.o[n][2 * h] * inverse,
@@ -116,7 +116,7 @@ auto prepared_kernel() {
   static const auto kernel = [] {
     CUDA_CHECK(cudaFuncSetAttribute(prefill_kernel<kDim>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    kStages * kTileBytes<kDim>));
+                                    kStages * kTileBytes<kDim, kTileKeys>));
     return prefill_kernel<kDim>;
   }();
   return kernel;
@@ -128,7 +128,7 @@ void launch_attention_prefill(const AttentionArgs& args, int num_tasks, cudaStre
   if (num_tasks == 0) return;
   for_width(args.head_dim, [&](auto dim) {
     launch(prepared_kernel<dim>(), dim3(num_tasks, args.kv.num_kv_heads), kWarps * kWarpSize,
-           kStages * kTileBytes<dim>, stream, args);
+           kStages * kTileBytes<dim, kTileKeys>, stream, args);
   });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backend/cuda/attention.cuh"
+#include "backend/cuda/decode_tile.cuh"
 
 // The work of decode attention, and the tiles that a warp needs for its share of it.
 
@@ -51,7 +51,7 @@ class Items {
     item.tile = in_sequence / item.num_chunks % tiles_.count;
     item.kv_head = in_sequence / item.num_chunks / tiles_.count;
     const int first_key = (first_chunk + item.chunk) * kChunkKeys;
-    item.first_key = max(first_key, visible / kTileKeys * kTileKeys);
+    item.first_key = max(first_key, visible / kDecodeKeys * kDecodeKeys);
     item.end_key = min(first_key + kChunkKeys, context_len);
     return item;
   }
@@ -88,7 +88,7 @@ class TileStream {
   __device__ uint32_t front() const {
     wait_copies<kStages - 1>();
     __syncwarp();
-    return ring_ + slot_ * kTileBytes<kDim>;
+    return ring_ + slot_ * kTileBytes<kDim, kDecodeKeys>;
   }
 
   // Gives the place of the oldest tile to the next.
@@ -109,11 +109,11 @@ class TileStream {
       asm volatile("cp.async.commit_group;" ::: "memory");
     } else {
       // All but the last token were written by earlier steps.
-      if (key_ + kTileKeys >= item_.sequence.context_len) wait_for_previous_kernels();
-      start_tile<kDim>(ring_ + slot_ * kTileBytes<kDim>, args_.kv,
-                       args_.pages + item_.sequence.first_page, key_, item_.end_key, args_.layer,
-                       item_.kv_head, 0, kTileKeys, lane);
-      key_ += kTileKeys;
+      if (key_ + kDecodeKeys >= item_.sequence.context_len) wait_for_previous_kernels();
+      start_tile<kDim, kDecodeKeys>(ring_ + slot_ * kTileBytes<kDim, kDecodeKeys>, args_.kv,
+                                    args_.pages + item_.sequence.first_page, key_, item_.end_key,
+                                    args_.layer, item_.kv_head, 0, kDecodeKeys, lane);
+      key_ += kDecodeKeys;
       if (key_ >= item_.end_key) {
         if (++index_ < end_) begin_item();
       }
