@@ -20,6 +20,8 @@ const benches = ['sgmv', 'decode', 'prefill', 'load', 'textgen']
 const tests = [
   'cuda_sgmv_test',
   'cuda_backend_test',
+  'cuda_delta_test',
+  'cuda_bits_test',
   'cuda_golden_test',
   'engine_invariance_test',
   'model_soak_test',
@@ -86,7 +88,7 @@ const scripts = {
 exec "$root/build/Release/bench_$name" "$root/shapes/$shape" "$@"`,
   // The tests read the models and the golden files by paths from their package's folder.
   test: `cd "$root/packages/native-sgmv"
-for name in ${tests.slice(0, 3).join(' ')}; do echo "$name"; "$root/build/Release/$name"; done
+for name in ${tests.slice(0, -2).join(' ')}; do echo "$name"; "$root/build/Release/$name"; done
 echo engine_invariance_test; "$root/build/Release/engine_invariance_test" cuda
 echo model_soak_test; "$root/build/Release/model_soak_test" cuda "\${1:-20000}"`,
 }
