@@ -167,12 +167,14 @@ class DeltaTest {
 
 }  // namespace
 
-int main() {
+// A number sets the rounds, for compute-sanitizer.
+int main(int argc, char** argv) {
   if (!has_gpu()) return 0;
+  const int num_rounds = argc > 1 ? std::stoi(argv[1]) : 30;
   Pair pair;
   std::mt19937 random(17);
   DeltaTest test(pair, random);
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < num_rounds; ++round) {
     std::vector<int> lengths;
     for (int i = uniform(random, 0, 7); i > 0; --i) lengths.push_back(uniform(random, 0, 4));
     lengths.push_back(uniform(random, 1, round % 5 == 4 ? 20 : 4));
