@@ -84,7 +84,10 @@ const copyNode = () => {
 const scripts = {
   'gpu-node': 'exec "$root/bin/node" "$root/app/gpu-node.mjs" "$@"',
   'check-host': 'exec "$root/bin/node" "$root/app/check-host.mjs" "$root/models" "$@"',
-  bench: `name=$1; shape=$2; shift 2
+  // sgmv has its shapes built in.
+  bench: `name=$1; shift
+[ "$name" = sgmv ] && exec "$root/build/Release/bench_sgmv" "$@"
+shape=$1; shift
 exec "$root/build/Release/bench_$name" "$root/shapes/$shape" "$@"`,
   // The tests read the models and the golden files by paths from their package's folder.
   test: `cd "$root/packages/native-sgmv"
