@@ -1,6 +1,9 @@
 #include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/launch.cuh"
 
+// Bytes: the sampled rows of x once in and once out, 2 a value; then those of the product with the
+// vocabulary, which is nearly all of the time.
+
 namespace sgmv {
 namespace {
 

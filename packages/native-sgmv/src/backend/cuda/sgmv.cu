@@ -6,7 +6,7 @@
 #include "backend/cuda/sgmv_shrink.cuh"
 
 // Model, for n segments of together T rows, R the sum of a group's ranks:
-//   bytes = 2 sum over segments of (R d_in + sum of rank d_out) + 2 T (d_in + 2 sum of d_out)
+//   bytes = 2 sum over segments of (R d_in + sum of rank d_out) + 2 T d_in + 4 T sum of d_out
 //   FLOPs = 2 T (R d_in + sum of rank d_out)
 // At decode there are 1 to 32 FLOPs a byte: the bytes are all that counts, and beside them the time
 // from the activations' arrival to the last store, since the next kernel waits for it.
