@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   const auto grammar =
       std::make_shared<Grammar>(std::make_shared<const Program>(read_program(numbers)), vocabulary);
   std::printf("%d tokens, %zu nodes, %zu instructions, %d answers of up to %d tokens\n",
-              vocabulary.size(), vocabulary.nodes().size(), numbers.size() / 3, kNumAnswers,
+              vocabulary.size(), vocabulary.tree().nodes.size(), numbers.size() / 3, kNumAnswers,
               kMaxTokens);
 
   std::mt19937 random(2);

@@ -13,8 +13,26 @@ constexpr size_t kMaxVisited = 4096;
 }  // namespace
 
 Automaton::Automaton(std::shared_ptr<const Program> program) : program_(std::move(program)) {
+  find_classes();
   expand({0, kNoFrame});
   keep_state();  // kStart is there even where nothing may follow.
+}
+
+// A class ends where a range of some instruction begins or ends.
+void Automaton::find_classes() {
+  std::array<bool, 257> begins{};
+  for (const Instruction& instruction : *program_) {
+    if (instruction.op != Instruction::Op::kByte) continue;
+    begins[instruction.a] = true;
+    begins[instruction.b + 1] = true;
+  }
+  begins[0] = false;
+  int current = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    current += begins[byte];
+    class_of_[byte] = static_cast<uint8_t>(current);
+  }
+  num_classes_ = current + 1;
 }
 
 Automaton::State Automaton::step(State state, uint8_t byte) {
@@ -26,7 +44,7 @@ Automaton::State Automaton::step(State state, uint8_t byte) {
     if (byte >= instruction.a && byte <= instruction.b) expand({thread.at + 1, thread.frame});
   }
   const State next = threads_.empty() && !accepts_ ? kDead : keep_state();
-  states_[state].next[byte] = next;
+  states_[state].next[class_of_[byte]] = next;
   return next;
 }
 
@@ -39,7 +57,7 @@ Automaton::State Automaton::keep_state() {
     StateData& data = states_.emplace_back();
     data.threads = &it->first.first;
     data.accepts = accepts_;
-    data.next.fill(kUnknown);
+    data.next.assign(num_classes_, kUnknown);
   }
   return it->second;
 }

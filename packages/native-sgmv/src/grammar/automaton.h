@@ -25,9 +25,11 @@ class Automaton {
   explicit Automaton(std::shared_ptr<const Program> program);
 
   State next(State state, uint8_t byte) {
-    const State known = states_[state].next[byte];
+    const State known = states_[state].next[class_of_[byte]];
     return known == kUnknown ? step(state, byte) : known;
   }
+  // Bytes of the same class lead to the same state from every state.
+  int class_of(uint8_t byte) const { return class_of_[byte]; }
   // Whether the bytes so far are a whole text of the grammar.
   bool accepts(State state) const { return states_[state].accepts; }
   // Whether any byte may follow.
@@ -53,17 +55,20 @@ class Automaton {
   struct StateData {
     const std::vector<Thread>* threads;  // sorted; the key of known_
     bool accepts;
-    std::array<State, 256> next;
+    std::vector<State> next;  // by the byte's class
   };
 
   static constexpr State kUnknown = -2;
 
+  void find_classes();
   State step(State state, uint8_t byte);
   State keep_state();
   void expand(Thread begin);
   Frame push(Frame below, int32_t return_to);
 
   std::shared_ptr<const Program> program_;
+  std::array<uint8_t, 256> class_of_;
+  int num_classes_ = 0;
   std::vector<FrameData> frames_;
   std::map<std::pair<Frame, int32_t>, Frame> known_frames_;
   std::vector<StateData> states_;

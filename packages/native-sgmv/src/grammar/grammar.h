@@ -4,18 +4,15 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/plain_text.h"
 #include "grammar/program.h"
 #include "grammar/vocabulary.h"
 
 namespace sgmv {
-
-// One bit a token: bit (i % 32) of word i / 32.
-using TokenMask = std::vector<uint32_t>;
-
-inline void allow(TokenMask& mask, int32_t token) { mask[token / 32] |= 1u << (token % 32); }
 
 // A program over a vocabulary: which tokens may follow, state by state, each found out once. For
 // one thread at a time.
@@ -35,9 +32,16 @@ class TokenAutomaton {
 
  private:
   TokenMask find_allowed(Automaton::State state);
+  void add_allowed(TokenMask& mask, Automaton::State state, const Vocabulary::Tree& tree);
+  // How many characters of plain text may follow, whatever they are; `most` stands for more, too.
+  int free_characters(Automaton::State state, int most);
+  // The state after one character of plain text, if it is the same for all; else kDead.
+  Automaton::State after_character(Automaton::State state);
+  bool leads_to(Automaton::State state, std::span<const ByteRange> bytes, Automaton::State& target);
 
   const Vocabulary& vocabulary_;
   Automaton automaton_;
+  std::unordered_map<Automaton::State, Automaton::State> after_character_;
   std::map<Automaton::State, TokenMask> masks_;
   std::vector<Automaton::State> path_;  // the states after 0, 1, ... bytes of the tree's branch
 };
