@@ -9,6 +9,8 @@ namespace {
 // offered, and those that are offered still are of the grammar.
 constexpr int kMaxDepth = 256;
 constexpr size_t kMaxVisited = 4096;
+// What a map takes for an entry beside key and value.
+constexpr size_t kEntryBytes = 48;
 
 }  // namespace
 
@@ -58,6 +60,8 @@ Automaton::State Automaton::keep_state() {
     data.threads = &it->first.first;
     data.accepts = accepts_;
     data.next.assign(num_classes_, kUnknown);
+    num_bytes_ += sizeof(StateData) + num_classes_ * sizeof(State) +
+                  threads_.size() * sizeof(Thread) + sizeof(*known_.begin()) + kEntryBytes;
   }
   return it->second;
 }
@@ -107,6 +111,7 @@ Automaton::Frame Automaton::push(Frame below, int32_t return_to) {
   if (is_new) {
     const int32_t depth = below == kNoFrame ? 1 : frames_[below].depth + 1;
     frames_.push_back({below, return_to, depth});
+    num_bytes_ += sizeof(FrameData) + sizeof(*known_frames_.begin()) + kEntryBytes;
   }
   return it->second;
 }

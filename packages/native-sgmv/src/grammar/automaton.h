@@ -35,7 +35,8 @@ class Automaton {
   // Whether any byte may follow.
   bool goes_on(State state) const { return !states_[state].threads->empty(); }
 
-  size_t num_states() const { return states_.size(); }
+  // About what the states take.
+  size_t num_bytes() const { return num_bytes_; }
 
  private:
   // Where a call returns to, and what was there below it. The routine of the whole text has none.
@@ -69,6 +70,7 @@ class Automaton {
   std::shared_ptr<const Program> program_;
   std::array<uint8_t, 256> class_of_;
   int num_classes_ = 0;
+  size_t num_bytes_ = 0;
   std::vector<FrameData> frames_;
   std::map<std::pair<Frame, int32_t>, Frame> known_frames_;
   std::vector<StateData> states_;

@@ -5,9 +5,9 @@
 namespace sgmv {
 namespace {
 
-// Some MB of states, and of masks where a vocabulary has 128k tokens. A string with a bound has a
-// dozen states for each of its characters.
-constexpr size_t kMaxStates = 16384;
+// Of states, which is enough for a string of thousands of characters at most, and of masks, of
+// which one has 16 KB where a vocabulary has 128k tokens.
+constexpr size_t kMaxAutomatonBytes = size_t{6} << 20;
 constexpr size_t kMaxMasks = 256;
 
 constexpr Automaton::State kNoState = -2;
@@ -35,7 +35,7 @@ const TokenMask& TokenAutomaton::allowed(Automaton::State state) {
   return masks_.emplace(state, find_allowed(state)).first->second;
 }
 
-bool TokenAutomaton::is_full() const { return automaton_.num_states() >= kMaxStates; }
+bool TokenAutomaton::is_full() const { return automaton_.num_bytes() >= kMaxAutomatonBytes; }
 
 // Where any plain text may follow, as within a string, the tokens of the longest slice that fits
 // are allowed without a look at each.
