@@ -20,6 +20,8 @@ const benches = ['sgmv', 'decode', 'prefill', 'load', 'textgen']
 const tests = [
   'cuda_sgmv_test',
   'cuda_backend_test',
+  'cuda_attention_test',
+  'cuda_sampling_test',
   'cuda_delta_test',
   'cuda_bits_test',
   'cuda_golden_test',

@@ -144,4 +144,20 @@ inline bool is_identical(const std::vector<float>& a, const std::vector<float>& 
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+// The sizes of a module's weights.
+struct Dims {
+  int out;
+  int in;
+};
+
+inline Dims dims_of(const ModelShape& shape, int module) {
+  const int q = shape.num_heads * shape.head_dim;
+  const int kv = shape.num_kv_heads * shape.head_dim;
+  const int hidden = shape.hidden_size;
+  const int inter = shape.intermediate_size;
+  const Dims dims[kNumModules] = {{q, hidden},     {kv, hidden},    {kv, hidden},   {hidden, q},
+                                  {inter, hidden}, {inter, hidden}, {hidden, inter}};
+  return dims[module];
+}
+
 }  // namespace sgmv

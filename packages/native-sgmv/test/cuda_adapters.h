@@ -13,19 +13,15 @@ struct TestAdapter {
   std::unique_ptr<DeviceAdapter> on_cpu, on_cuda;
 };
 
-struct Dims {
-  int out;
-  int in;
-};
-
-inline Dims dims_of(const ModelShape& shape, int module) {
-  const int q = shape.num_heads * shape.head_dim;
-  const int kv = shape.num_kv_heads * shape.head_dim;
-  const int hidden = shape.hidden_size;
-  const int inter = shape.intermediate_size;
-  const Dims dims[kNumModules] = {{q, hidden},     {kv, hidden},    {kv, hidden},   {hidden, q},
-                                  {inter, hidden}, {inter, hidden}, {hidden, inter}};
-  return dims[module];
+// With sizes that are no multiples of 16 or 32.
+inline ModelShape adapter_shape() {
+  ModelShape shape = small_shape();
+  shape.num_layers = 2;
+  shape.num_heads = 8;
+  shape.head_dim = 32;
+  shape.hidden_size = 136;
+  shape.intermediate_size = 200;
+  return shape;
 }
 
 inline TestAdapter random_test_adapter(const ModelShape& shape, std::mt19937& random) {

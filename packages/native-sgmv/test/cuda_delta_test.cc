@@ -15,16 +15,6 @@ constexpr int kMaxRows = 48;
 constexpr double kTolerance = 2e-3;
 constexpr double kAttentionTolerance = 5e-3;
 
-ModelShape test_shape() {
-  ModelShape shape = small_shape();
-  shape.num_layers = 2;
-  shape.num_heads = 8;
-  shape.head_dim = 32;
-  shape.hidden_size = 136;
-  shape.intermediate_size = 200;
-  return shape;
-}
-
 // Weights, and the outputs of a product, on both backends. Outputs are not compared: on the GPU
 // they are whole only together with what lies beside them.
 struct Projection {
@@ -157,7 +147,7 @@ class DeltaTest {
 
   Pair& pair_;
   std::mt19937& random_;
-  const ModelShape shape_ = test_shape();
+  const ModelShape shape_ = adapter_shape();
   std::optional<AdapterPool> adapters_;
   std::vector<Projection> projections_;
   std::unique_ptr<Weights> cpu_norm_, cuda_norm_, cpu_head_norm_, cuda_head_norm_;

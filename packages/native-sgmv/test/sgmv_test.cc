@@ -22,21 +22,6 @@ struct TestAdapter {
 };
 
 // The output and input dimension of each module.
-struct Dims {
-  int out;
-  int in;
-};
-
-Dims dims_of(const ModelShape& shape, int module) {
-  const int q = shape.num_heads * shape.head_dim;
-  const int kv = shape.num_kv_heads * shape.head_dim;
-  const int hidden = shape.hidden_size;
-  const int inter = shape.intermediate_size;
-  const Dims dims[kNumModules] = {{q, hidden},     {kv, hidden},    {kv, hidden},   {hidden, q},
-                                  {inter, hidden}, {inter, hidden}, {hidden, inter}};
-  return dims[module];
-}
-
 TestAdapter make_adapter(const ModelShape& shape, std::span<const int> ranks, DType dtype,
                          std::mt19937& random) {
   TestAdapter adapter;
